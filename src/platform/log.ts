@@ -1,0 +1,73 @@
+// Structured logs: fixed dotted events in the past tense, data in fields, secrets and people's numbers cut away.
+import { pino, stdSerializers, type Logger } from 'pino'
+
+export type Log = Logger
+
+const secretFields = [
+  'authorization',
+  'apiKey',
+  'key',
+  'secret',
+  'webhookSecret',
+  'password',
+  'cookie',
+  'qr',
+  'pairingCode',
+  'creds',
+  'credentials',
+  'text',
+  'body',
+  'headers',
+  'content',
+  'proxyUrl',
+]
+
+/** All but the last four digits become dots. */
+export function maskNumber(value: string): string {
+  return value.replace(/\d{5,}/g, (digits) => `…${digits.slice(-4)}`)
+}
+
+interface LogOptions {
+  process: string
+  level: string
+  pretty?: boolean
+  destination?: NodeJS.WritableStream
+}
+
+/** One logger per process; `child({ sessionId })` below it. Phone numbers belong in `phoneNumber`, `to` or `jid` only: these are cut. */
+export function createLog(options: LogOptions): Log {
+  const settings = {
+    level: options.level,
+    base: { process: options.process, pid: process.pid },
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label: string) => ({ level: label }) },
+    redact: { paths: secretFields.flatMap((field) => [field, `*.${field}`]), censor: '[redacted]' },
+    serializers: {
+      err: serializeError,
+      phoneNumber: maskUnknown,
+      to: maskUnknown,
+      jid: maskUnknown,
+      lid: maskUnknown,
+    },
+  }
+  if (options.pretty) {
+    return pino({ ...settings, transport: { target: 'pino-pretty', options: { colorize: true, ignore: 'pid' } } })
+  }
+  return options.destination ? pino(settings, options.destination) : pino(settings)
+}
+
+function maskUnknown(value: unknown): unknown {
+  return typeof value === 'string' ? maskNumber(value) : '[redacted]'
+}
+
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return maskUnknown(String(error))
+  const plain = stdSerializers.err(error)
+  const code: unknown = (error as { code?: unknown }).code
+  return {
+    type: plain.type,
+    ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
+    message: maskNumber(plain.message ?? ''),
+    stack: maskNumber(plain.stack ?? ''),
+  }
+}

@@ -1,0 +1,108 @@
+// Redis connections by the way they fail: producers answer at once, workers wait, subscribers stay subscribed.
+import { connect } from 'node:net'
+import { Redis, type RedisOptions } from 'ioredis'
+import { AppError } from './errors.ts'
+import type { Log } from './log.ts'
+
+export type RedisRole =
+  /** For requests: a command fails at once while Redis is away. */
+  | 'producer'
+  /** For loops: commands wait until Redis is back. */
+  | 'worker'
+  /** For pub/sub: subscriptions are made again after a reconnect. */
+  | 'subscriber'
+
+interface RedisTarget {
+  redisUrl?: string | undefined
+  redisSocketPath: string
+}
+
+const shared = {
+  protocol: 2,
+  connectTimeout: 5_000,
+  keepAlive: 10_000,
+  retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 6), 2_000) * (0.5 + Math.random() / 2),
+  reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+} satisfies RedisOptions
+
+const byRole = {
+  producer: { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1_500 },
+  worker: { maxRetriesPerRequest: null },
+  subscriber: { maxRetriesPerRequest: null, autoResubscribe: true },
+} satisfies Record<RedisRole, RedisOptions>
+
+/** Connects in the background. Connection errors are logged once per outage, never thrown as events. */
+export function connectRedis(target: RedisTarget, role: RedisRole, log: Log): Redis {
+  const options = { ...shared, ...byRole[role] }
+  const redis = target.redisUrl ? new Redis(target.redisUrl, options) : new Redis({ ...options, path: target.redisSocketPath })
+  let away = false
+  redis.on('error', (err: unknown) => {
+    if (!away) log.warn({ err, role }, 'redis.lost')
+    away = true
+  })
+  redis.on('ready', () => {
+    if (away) log.info({ role }, 'redis.returned')
+    away = false
+  })
+  return redis
+}
+
+/**
+ * Ends with one sentence when nothing listens where Redis should be; waits up to `waitMs` for it.
+ * @throws AppError `configuration`
+ */
+export async function requireRedis(target: RedisTarget, waitMs = 10_000): Promise<void> {
+  const end = performance.now() + waitMs
+  for (;;) {
+    if (await listens(target)) return
+    if (performance.now() > end) break
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  const where = target.redisUrl ? 'at REDIS_URL' : `on ${target.redisSocketPath}`
+  throw new AppError(
+    'configuration',
+    `Redis does not answer ${where}. Start the fleet with \`npm start\`, or set REDIS_URL to a running Redis (6.2 or newer).`,
+  )
+}
+
+async function listens(target: RedisTarget): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = target.redisUrl ? connectUrl(target.redisUrl) : connect({ path: target.redisSocketPath })
+    const settle = (up: boolean) => {
+      socket.destroy()
+      resolve(up)
+    }
+    socket.once('connect', () => settle(true))
+    socket.once('error', () => settle(false))
+    socket.setTimeout(2_000, () => settle(false))
+  })
+}
+
+function connectUrl(text: string) {
+  const url = new URL(text)
+  if (url.protocol === 'unix:') return connect({ path: url.pathname })
+  return connect({ host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 6379) })
+}
+
+/** `quit` bounded by a second, then the connection is cut. */
+export async function closeRedis(redis: Redis): Promise<void> {
+  if (redis.status === 'end') return
+  const cut = setTimeout(() => redis.disconnect(), 1_000)
+  try {
+    await redis.quit()
+  } catch {
+    redis.disconnect()
+  } finally {
+    clearTimeout(cut)
+  }
+}
+
+/** `<prefix>:<part>:<part>`; every key and channel of ours is made here. BullMQ's live under `<prefix>:bull`. */
+export function redisKey(prefix: string, ...parts: string[]): string {
+  return [prefix, ...parts].join(':')
+}
+
+/** The `prefix` option of every BullMQ queue and worker. */
+export function bullPrefix(prefix: string): string {
+  return `${prefix}:bull`
+}
