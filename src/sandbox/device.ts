@@ -78,6 +78,22 @@ export interface SandboxNetwork {
   prekeyBundles(deviceJids: string[]): Map<string, PrekeyBundle>
   findPairingByRef(ref: string): PendingPairing | undefined
   findPairingByCodeFor(phoneNumber: string): PendingPairingCode | undefined
-  /** Removes the linked device: 401 device_removed on its socket, or at its next login. */
+  /** Removes the linked device (all, when none is named): 401 device_removed on its socket, or at its next login. */
   unlink(account: Account, deviceJid?: string): void
+  /** Forgets every account, device, pairing and queue, and closes all sockets. */
+  reset(): void
+  /**
+   * Registers a part of the state that outlives the process when there is a data directory. `restore` is called at once, in this
+   * very call, when a former process left something under that name.
+   */
+  keep(part: SnapshotPart): void
+  /** Says that kept state changed, so that it is written soon (debounced). The server calls it for its own changes itself. */
+  changed(): void
+}
+
+/** A half's own state: plain data; Buffers and Uint8Arrays are carried as such. */
+export interface SnapshotPart {
+  readonly name: string
+  snapshot(): unknown
+  restore(saved: unknown): void
 }
