@@ -1,0 +1,162 @@
+// What happened, and whom it must be told: events, endpoints and deliveries as the store keeps them.
+
+export const eventTypes = [
+  'session.status',
+  'session.qr',
+  'session.pairing_code',
+  'session.health',
+  'session.restricted',
+  'message.queued',
+  'message.sending',
+  'message.sent',
+  'message.delivered',
+  'message.read',
+  'message.played',
+  'message.failed',
+  'message.expired',
+  'message.canceled',
+  'message.received',
+  'message.reaction',
+  'message.edited',
+  'message.deleted',
+  'webhook.disabled',
+] as const
+export type EventType = (typeof eventTypes)[number]
+
+/** An event before the store gives it its id, sequence and time. `data` is what the API shows: never a secret. */
+export interface EventDraft {
+  type: EventType
+  data: Record<string, unknown>
+}
+
+export interface EventRecord extends EventDraft {
+  id: string
+  sessionId: string
+  /** Rises by one per session, without gaps. */
+  sequence: number
+  /** Milliseconds since the epoch. */
+  at: number
+  /** Orders all events of the store; opaque to users. */
+  cursor: string
+}
+
+/** An event written together with the change it tells of, and the deliveries made for it in the same transaction. */
+export interface PublishedEvent {
+  event: EventRecord
+  deliveries: { id: string; endpointId: string }[]
+}
+
+/** A change and the events written with it in one transaction. Hand `published` to `announceEvents` after the commit. */
+export interface Outcome<T> {
+  record: T
+  published: PublishedEvent[]
+}
+
+/** Called inside the transaction with the record as it will stand: which events does this change make? Must be pure. */
+export type Describe<T> = (after: T) => EventDraft[]
+
+export interface EventStore {
+  /** Events that go with no other change. Unknown or deleted session → nothing. */
+  append(sessionId: string, drafts: EventDraft[]): Promise<PublishedEvent[]>
+  get(id: string): Promise<EventRecord | null>
+  /** In order. `after` is a cursor, or with a session a sequence. */
+  list(query: {
+    sessionId?: string
+    afterCursor?: string
+    afterSequence?: number
+    types?: EventType[]
+    limit: number
+  }): Promise<EventRecord[]>
+}
+
+export interface EndpointRecord {
+  id: string
+  /** null: fleet-wide, made by an admin. */
+  sessionId: string | null
+  url: string
+  /** `message.*`, `session.status`, `*`. `*` and `session.*` do not include session.qr and session.pairing_code: these must be named. */
+  events: string[]
+  /** Sealed JSON of extra headers; null when none. */
+  sealedHeaders: Uint8Array | null
+  /** Sealed `whsec_…`. */
+  sealedSecret: Uint8Array
+  sealedPreviousSecret: Uint8Array | null
+  previousSecretUntil: number | null
+  enabled: boolean
+  disabledReason: string | null
+  /** First failure of an unbroken row of failures; null after a success. */
+  failingSince: number | null
+  lastSuccessAt: number | null
+  createdAt: number
+  updatedAt: number
+}
+
+export interface EndpointStore {
+  create(record: EndpointRecord): Promise<void>
+  get(id: string): Promise<EndpointRecord | null>
+  /** `sessionId: null` lists the fleet-wide ones, undefined all. */
+  list(query: {
+    sessionId?: string | null
+    limit: number
+    cursor?: string
+  }): Promise<{ data: EndpointRecord[]; nextCursor: string | null }>
+  update(id: string, changes: Partial<Omit<EndpointRecord, 'id' | 'sessionId' | 'createdAt'>>): Promise<EndpointRecord | null>
+  /** Disables it once; null when it was disabled already. The describe'd events go to the endpoint's session when it has one. */
+  disable(id: string, reason: string, at: number, describe: Describe<EndpointRecord>): Promise<Outcome<EndpointRecord> | null>
+  /** Removes it with its deliveries. */
+  remove(id: string): Promise<boolean>
+}
+
+export type DeliveryStatus = 'pending' | 'succeeded' | 'failed' | 'dead'
+
+export interface DeliveryAttempt {
+  at: number
+  /** HTTP status, null when no answer came. */
+  status: number | null
+  durationMs: number
+  error: string | null
+  /** First kilobyte of the answer. */
+  answer: string | null
+}
+
+export interface DeliveryRecord {
+  id: string
+  eventId: string
+  endpointId: string
+  sessionId: string
+  eventType: EventType
+  /** `failed` will be tried again at `nextAttemptAt`, `dead` not. */
+  status: DeliveryStatus
+  attemptCount: number
+  nextAttemptAt: number | null
+  /** The last ones, at most 20. */
+  attempts: DeliveryAttempt[]
+  createdAt: number
+  updatedAt: number
+}
+
+export interface DeliveryStore {
+  get(id: string): Promise<DeliveryRecord | null>
+  /** Newest first. */
+  list(query: {
+    endpointId: string
+    status?: DeliveryStatus
+    limit: number
+    cursor?: string
+  }): Promise<{ data: DeliveryRecord[]; nextCursor: string | null }>
+  /** Appends the attempt and sets what follows. A delivery that has succeeded stays so. */
+  recordAttempt(
+    id: string,
+    attempt: DeliveryAttempt,
+    next: { status: DeliveryStatus; nextAttemptAt: number | null },
+  ): Promise<DeliveryRecord | null>
+  /** Pending or failed ones whose time has come: due retries, and first attempts whose job was lost. Oldest first. */
+  listDue(now: number, limit: number): Promise<DeliveryRecord[]>
+  /** Moves the time of the next attempt without counting one (an open breaker, a job just enqueued). Only while pending or failed. */
+  postpone(ids: string[], nextAttemptAt: number): Promise<void>
+  /** New deliveries of stored events to one endpoint: redeliver and replay. */
+  create(
+    records: { eventId: string; endpointId: string; sessionId: string; eventType: EventType; nextAttemptAt: number }[],
+  ): Promise<DeliveryRecord[]>
+  countByStatus(endpointId?: string): Promise<Record<DeliveryStatus, number>>
+}

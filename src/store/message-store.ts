@@ -1,0 +1,180 @@
+// Messages as the store keeps them: the authority on order and on what became of each.
+import type { Describe, Outcome, PublishedEvent } from './event-store.ts'
+
+export const messageStatuses = [
+  'scheduled',
+  'queued',
+  'sending',
+  'sent',
+  'delivered',
+  'read',
+  'played',
+  'failed',
+  'expired',
+  'canceled',
+  'received',
+] as const
+export type MessageStatus = (typeof messageStatuses)[number]
+export const lanes = ['high', 'normal', 'bulk'] as const
+/** The message's `priority`; each is a FIFO of its own. */
+export type Lane = (typeof lanes)[number]
+export const holders = ['session', 'recipient', 'fleet', 'new_contacts', 'restriction'] as const
+export type HeldBy = (typeof holders)[number]
+
+export interface MessageAddress {
+  /** As the user wrote it. */
+  input: string
+  /** Digits only. */
+  phoneNumber: string | null
+  lid: string | null
+  groupId: string | null
+}
+
+export interface MessageRecord {
+  id: string
+  sessionId: string
+  direction: 'inbound' | 'outbound'
+  /** `to` of an outbound, `from` of an inbound message. */
+  address: MessageAddress
+  /** The chat's canonical JID: what per-recipient order and pacing go by. */
+  recipient: string
+  /** Who wrote it in a group; null elsewhere. */
+  participant: string | null
+  type: string
+  /** `{ text: { body, linkPreview } }` and so on, as the API shows it. */
+  content: Record<string, unknown>
+  status: MessageStatus
+  /** Chosen when accepted, never changed. */
+  whatsappId: string
+  priority: Lane
+  /** From the session's counter, when it becomes `queued`; null before and on inbound messages. Internal. */
+  sequence: number | null
+  sendAt: number | null
+  expiresAt: number | null
+  heldBy: HeldBy | null
+  heldUntil: number | null
+  error: { code: string; detail: string } | null
+  clientReference: string | null
+  replyTo: string | null
+  mentions: string[]
+  /** Sockets it was tried on. */
+  attemptCount: number
+  /** When each status was reached, milliseconds since the epoch. */
+  reachedAt: Partial<Record<MessageStatus, number>>
+  createdAt: number
+  updatedAt: number
+}
+
+export interface Idempotency {
+  key: string
+  /** SHA-256 of the canonical request body. */
+  bodyHash: string
+  /** After this time the key counts as absent. */
+  expiresAt: number
+}
+
+export type AcceptOutcome =
+  | { outcome: 'accepted'; message: MessageRecord; published: PublishedEvent[] }
+  | { outcome: 'replayed'; message: MessageRecord }
+  | { outcome: 'key_reused' }
+  | { outcome: 'queue_full'; depth: number }
+  | { outcome: 'no_session' }
+
+export type TakeOutcome =
+  /** Now `sending`. `resend`: it was `sending` before, bytes may have left already. */
+  | { outcome: 'taken'; message: MessageRecord; resend: boolean; published: PublishedEvent[] }
+  /** The store holds an older unfinished message of that lane that is not held back (or, held or not, of that recipient). */
+  | { outcome: 'older_first' }
+  | { outcome: 'expired'; message: MessageRecord; published: PublishedEvent[] }
+  /** Past `sending`, canceled, or gone: drop the job. */
+  | { outcome: 'ended'; status: MessageStatus | null }
+
+export interface UnfinishedMessage {
+  id: string
+  sequence: number
+  priority: Lane
+  status: 'queued' | 'sending'
+  recipient: string
+  heldUntil: number | null
+}
+
+export interface StatusChange {
+  to: MessageStatus
+  at: number
+  error?: { code: string; detail: string }
+  /** Learned while sending. */
+  address?: Partial<MessageAddress>
+}
+
+export interface MessageStore {
+  /**
+   * One atomic conditional write: idempotency key looked up (an expired one is cleared), depth checked, the session's counter raised
+   * (unless `scheduled`), the message and its events stored. `message.sequence` is ignored.
+   */
+  accept(
+    input: { message: MessageRecord; idempotency: Idempotency | null; maxQueueDepth: number; now: number },
+    describe: Describe<MessageRecord>,
+  ): Promise<AcceptOutcome>
+  /** Compare-and-set `queued` → `sending` (or `sending` again after a lost socket; raises attemptCount either way). @throws AppError `stale_epoch` */
+  take(
+    input: { sessionId: string; id: string; epoch: number; now: number },
+    describe: Describe<MessageRecord>,
+  ): Promise<TakeOutcome>
+  /** Moves the status forward, never back; null when that would be no step forward. `failed` with `outcome_unknown` still moves to sent, delivered, read. */
+  advance(
+    sessionId: string,
+    id: string,
+    change: StatusChange,
+    describe: Describe<MessageRecord>,
+  ): Promise<Outcome<MessageRecord> | null>
+  /** The same for outbound messages named by receipts. Unknown ids are skipped. */
+  advanceByWhatsappId(
+    sessionId: string,
+    whatsappIds: string[],
+    change: StatusChange,
+    describe: Describe<MessageRecord>,
+  ): Promise<Outcome<MessageRecord>[]>
+  /** Keeps a `queued` message back until a time, fenced; false when it is no longer queued. */
+  hold(input: { sessionId: string; id: string; epoch: number; heldBy: HeldBy; heldUntil: number }): Promise<boolean>
+  /** Compare-and-set from `queued` or `scheduled`. 'too_late' from `sending` on. */
+  cancel(
+    sessionId: string,
+    id: string,
+    at: number,
+    describe: Describe<MessageRecord>,
+  ): Promise<Outcome<MessageRecord> | 'too_late' | null>
+  /** Scheduled ones whose time has come become `queued` with a sequence, in order of sendAt. */
+  promoteDue(now: number, limit: number, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord>[]>
+  /** Queued and scheduled ones past expiresAt become `expired`. */
+  expireDue(now: number, limit: number, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord>[]>
+  /** All queued and sending ones end as failed: the session was logged out or deleted. In pages; returns fewer than `limit` when done. */
+  failUnfinished(
+    sessionId: string,
+    error: { code: string; detail: string },
+    at: number,
+    limit: number,
+    describe: Describe<MessageRecord>,
+  ): Promise<Outcome<MessageRecord>[]>
+  /** Queued and sending rows by sequence. */
+  listUnfinished(sessionId: string, query: { priority?: Lane; limit: number }): Promise<UnfinishedMessage[]>
+  /** Sessions with queued or sending messages unchanged since `before`: candidates for re-queueing. */
+  listSessionsWithStale(before: number, limit: number): Promise<string[]>
+  /** Stores an inbound message once per (session, recipient, participant, whatsappId); null when it is there already. */
+  storeInbound(message: MessageRecord, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord> | null>
+  get(sessionId: string, id: string): Promise<MessageRecord | null>
+  findByWhatsappId(sessionId: string, whatsappId: string): Promise<MessageRecord | null>
+  /** Newest first. */
+  list(query: {
+    sessionId?: string
+    status?: MessageStatus
+    recipient?: string
+    since?: number
+    direction?: 'inbound' | 'outbound'
+    limit: number
+    cursor?: string
+  }): Promise<{ data: MessageRecord[]; nextCursor: string | null }>
+  /** Depth = queued + sending; oldestQueuedAt in milliseconds since the epoch. */
+  queueState(sessionId: string): Promise<{ depth: number; scheduled: number; oldestQueuedAt: number | null }>
+  /** How many unfinished messages leave before this one, by lane and sequence; null when it is not queued. */
+  position(sessionId: string, id: string): Promise<number | null>
+}
