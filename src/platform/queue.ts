@@ -1,0 +1,74 @@
+// BullMQ the way this product uses it: bounded histories, one prefix, no blocking connection where many queues share a process.
+import { createRedisBackend, Queue, Worker, type Job, type JobsOptions, type Processor, type WorkerOptions } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { bullPrefix } from './redis.ts'
+
+export type { Job, JobsOptions, Queue, Worker }
+
+/** Jobs are removed when they end, but for the last few that an operator may want to see. */
+const boundedJobs: JobsOptions = { removeOnComplete: { count: 20 }, removeOnFail: { count: 1_000, age: 7 * 24 * 3600 } }
+
+/** The producer's side. The default event stream would cost half a megabyte per queue. Many queues may share `redis`. */
+export function createQueue<Data>(name: string, redis: Redis, prefix: string, jobOptions: JobsOptions = {}): Queue<Data> {
+  const queue = new Queue<Data>(name, {
+    connection: redis,
+    prefix: bullPrefix(prefix),
+    defaultJobOptions: { ...boundedJobs, ...jobOptions },
+    streams: { events: { maxLen: 100 } },
+    skipVersionCheck: true,
+  })
+  queue.on('error', () => undefined) // the connection logs its own outages
+  return queue
+}
+
+/** A stock worker with its own blocking connection: for the few fixed queues. `redis` must be a 'worker' connection. */
+export function createWorker<Data>(
+  name: string,
+  redis: Redis,
+  prefix: string,
+  processor: Processor<Data>,
+  options: Omit<WorkerOptions, 'connection' | 'prefix'> = {},
+): Worker<Data> {
+  const worker = new Worker<Data>(name, processor, {
+    ...options,
+    connection: redis,
+    prefix: bullPrefix(prefix),
+    autorun: false,
+    skipVersionCheck: true,
+  })
+  worker.on('error', () => undefined)
+  return worker
+}
+
+/**
+ * A worker that is asked for jobs by `getNextJob(token, { block: false })`: no loop, no blocking connection, no lock renewal
+ * (nothing renews locks outside `run()`, hence the long lock). 7 KB each, so one per session is affordable.
+ */
+export function createPulledWorker<Data>(name: string, redis: Redis, prefix: string): Worker<Data> {
+  const worker = new Worker<Data>(
+    name,
+    null,
+    {
+      connection: redis,
+      prefix: bullPrefix(prefix),
+      autorun: false,
+      lockDuration: 600_000,
+      skipVersionCheck: true,
+      skipStalledCheck: true,
+      skipLockRenewal: true,
+    },
+    (queueName, backendOptions) => createRedisBackend(queueName, backendOptions, { withBlockingConnection: false }),
+  )
+  worker.on('error', () => undefined)
+  return worker
+}
+
+/** `worker.close()` waits without limit for running jobs; after the deadline it is forced and the jobs run again elsewhere. */
+export async function closeWorker(worker: Worker<never> | Worker, deadlineMs: number): Promise<void> {
+  const forced = setTimeout(() => void worker.close(true).catch(() => undefined), deadlineMs)
+  try {
+    await worker.close()
+  } finally {
+    clearTimeout(forced)
+  }
+}
