@@ -16,6 +16,7 @@ export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
+    globalSetup: ['test/support/global-setup.ts'],
     projects: [
       kind('unit', 10_000),
       kind('contract', 60_000),

@@ -144,6 +144,9 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
 
 function crossFaults(e: z.infer<typeof environment>): string[] {
   const faults: string[] = []
+  if (Number(process.versions.node.split('.')[0]) < 26) {
+    faults.push(`Node 26.10 or newer is needed, this is ${process.versions.node}. Use \`npm run …\`, which brings its own.`)
+  }
   const url = new URL(e.UJUMBE_WHATSAPP_URL)
   if (e.UJUMBE_WHATSAPP_URL !== realWhatsApp && !loopbackHosts.has(url.hostname) && !e.UJUMBE_ALLOW_SANDBOX) {
     faults.push('UJUMBE_WHATSAPP_URL: the host is not loopback. Set UJUMBE_ALLOW_SANDBOX=true if you mean it.')

@@ -28,6 +28,7 @@ export async function startTestRedis(options: { appendOnly?: boolean } = {}): Pr
   let server: ChildProcess | undefined
 
   const start = async () => {
+    const libraries = process.env['UJUMBE_TEST_REDIS_LIBRARIES']
     const program = process.env['UJUMBE_TEST_REDIS_SERVER'] ?? 'redis-server'
     const args = [
       '--port',
@@ -41,7 +42,10 @@ export async function startTestRedis(options: { appendOnly?: boolean } = {}): Pr
       '--appendonly',
       options.appendOnly ? 'yes' : 'no',
     ]
-    const child = spawn(program, [...args, '--maxmemory-policy', 'noeviction'], { stdio: 'ignore' })
+    const child = spawn(program, [...args, '--maxmemory-policy', 'noeviction'], {
+      stdio: 'ignore',
+      env: { ...process.env, ...(libraries ? { LD_LIBRARY_PATH: libraries } : {}) },
+    })
     server = child
     const probe = new Redis({
       path: socketPath,

@@ -1,0 +1,97 @@
+// Holds the folder line: a folder imports itself and those before it; each library has its homes; files stay small.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const root = resolve(import.meta.dirname, '..', '..')
+const line = ['platform', 'store', 'whatsapp', 'webhooks', 'sessions', 'messages', 'fleet', 'health', 'http'] as const
+
+/** Where a library may be imported: prefixes of paths below the root. */
+const homes: Record<string, string[]> = {
+  express: ['src/http/'],
+  '@bull-board/api': ['src/http/'],
+  '@bull-board/express': ['src/http/'],
+  '@whiskeysockets/baileys': ['src/whatsapp/', 'src/sandbox/'],
+  libsignal: ['src/whatsapp/', 'src/sandbox/'],
+  mongoose: ['src/store/mongo/'],
+  'node:sqlite': ['src/store/sqlite/'],
+  bullmq: ['src/platform/queue.ts'],
+  opossum: ['src/webhooks/'],
+  ws: ['src/sandbox/'],
+}
+
+const files = ['src', 'workers', 'scripts', 'test']
+  .flatMap((dir) => typescriptBelow(join(root, dir)))
+  .map((path) => relative(root, path))
+const product = files.filter((path) => path.startsWith('src/') || path.startsWith('workers/'))
+
+function typescriptBelow(dir: string): string[] {
+  return readdirSync(dir, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+}
+
+/** Imported specifiers, relative ones resolved to paths below the root. */
+function importsOf(path: string): string[] {
+  const source = readFileSync(join(root, path), 'utf8')
+  const found = [...source.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '')
+  return found.map((name) => (name.startsWith('.') ? relative(root, resolve(root, path, '..', name)) : name))
+}
+
+const packageOf = (specifier: string) =>
+  specifier.startsWith('@')
+    ? specifier.split('/').slice(0, 2).join('/')
+    : specifier.startsWith('node:')
+      ? specifier
+      : (specifier.split('/')[0] ?? '')
+
+describe('the folder line', () => {
+  test('holds files to look at', () => expect(product.length).toBeGreaterThan(50))
+
+  test.each(product)('%s imports only what stands before it', (path) => {
+    const folder = path.split('/')[1] ?? ''
+    const wrong = importsOf(path).filter((target) => {
+      if (!target.startsWith('src/')) return target.startsWith('scripts/') || target.startsWith('test/')
+      const other = target.split('/')[1] ?? ''
+      if (path.startsWith('workers/'))
+        return path === 'workers/sandbox.ts' ? !['sandbox', 'platform'].includes(other) : other === 'sandbox'
+      if (folder === 'sandbox') return other !== 'sandbox' && other !== 'platform'
+      if (folder === 'dashboard') return other !== 'dashboard'
+      return !line.slice(0, line.indexOf(folder as (typeof line)[number]) + 1).includes(other as (typeof line)[number])
+    })
+    expect(wrong).toEqual([])
+  })
+})
+
+describe('the homes of libraries', () => {
+  test.each(Object.entries(homes))('%s', (library, allowed) => {
+    const strangers = product.filter(
+      (path) => importsOf(path).some((name) => packageOf(name) === library) && !allowed.some((home) => path.startsWith(home)),
+    )
+    expect(strangers).toEqual([])
+  })
+
+  test('the sandbox uses no socket of Baileys', () => {
+    const users = files.filter(
+      (path) =>
+        path.startsWith('src/sandbox/') && /makeWASocket|baileys\/lib\/Socket/.test(readFileSync(join(root, path), 'utf8')),
+    )
+    expect(users).toEqual([])
+  })
+})
+
+describe('files', () => {
+  const folderNames = ['utils', 'common', 'helpers', 'types', 'models', 'services', 'managers']
+  test.each(files)('%s is small, opens with its purpose and has no default export', (path) => {
+    const source = readFileSync(join(root, path), 'utf8')
+    expect(source.split('\n').length).toBeLessThanOrEqual(301)
+    expect(source).toMatch(/^(#!.*\n)?\/\/ \S/)
+    expect(source).not.toMatch(/^export default/m)
+    expect(path.split('/').filter((part) => folderNames.includes(part))).toEqual([])
+  })
+
+  test('only platform/config.ts reads the environment', () => {
+    const readers = product.filter((path) => /process\.env\b/.test(readFileSync(join(root, path), 'utf8')))
+    expect(readers.filter((path) => !path.startsWith('src/dashboard/'))).toEqual(['src/platform/config.ts'])
+  })
+})
