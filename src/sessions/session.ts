@@ -1,0 +1,66 @@
+// What a session is when it is new, and the rules on its state that need no I/O.
+import type { SessionRecord, SessionSettings } from '../store/session-store.ts'
+
+/** Settings of a session whose maker named none: unpaced. */
+export const defaultSettings: SessionSettings = {
+  messagesPerMinute: null,
+  burst: null,
+  perRecipientSeconds: null,
+  newContactsPerDay: null,
+  typing: false,
+  maxQueueDepth: 10_000,
+  markOnline: false,
+  pairingTimeoutSeconds: 600,
+  proxyUrl: null,
+}
+
+export const maxKeysPerSession = 100
+
+interface NewSession {
+  id: string
+  displayName: string
+  pairingPhoneNumber: string | null
+  settings: Partial<SessionSettings>
+  metadata: Record<string, string>
+  now: number
+}
+
+/** A session connects by itself: it is claimable from its first moment. */
+export function newSession(input: NewSession): SessionRecord {
+  return {
+    id: input.id,
+    displayName: input.displayName,
+    status: 'pending',
+    statusReason: null,
+    phoneNumber: null,
+    lid: null,
+    pushName: null,
+    restriction: null,
+    health: null,
+    settings: { ...defaultSettings, ...input.settings },
+    metadata: input.metadata,
+    pairingPhoneNumber: input.pairingPhoneNumber,
+    pairingStartedAt: null,
+    network: null,
+    intent: 'connect',
+    intentRevision: 1,
+    claimable: true,
+    epoch: 0,
+    createdAt: input.now,
+    updatedAt: input.now,
+    lastConnectedAt: null,
+    lastEventAt: null,
+    deletedAt: null,
+  }
+}
+
+/** It has credentials of a finished pairing, so that there is nothing to scan. */
+export function isPaired(session: Pick<SessionRecord, 'network' | 'status'>): boolean {
+  if (session.status === 'connected') return true
+  return session.network !== null && session.status !== 'logged_out' && session.status !== 'pairing'
+}
+
+/** Somebody is, or soon will be, asking WhatsApp for a QR code. */
+export function willPair(session: Pick<SessionRecord, 'network' | 'status' | 'intent' | 'claimable'>): boolean {
+  return session.intent === 'connect' && session.claimable && !isPaired(session)
+}
