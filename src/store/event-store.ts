@@ -129,6 +129,8 @@ export interface DeliveryRecord {
   status: DeliveryStatus
   attemptCount: number
   nextAttemptAt: number | null
+  /** Why it is `dead`, as a stable word: `endpoint_disabled`, `retries_exhausted`, …; null otherwise. */
+  deadReason: string | null
   /** The last ones, at most 20. */
   attempts: DeliveryAttempt[]
   createdAt: number
@@ -144,12 +146,14 @@ export interface DeliveryStore {
     limit: number
     cursor?: string
   }): Promise<{ data: DeliveryRecord[]; nextCursor: string | null }>
-  /** Appends the attempt and sets what follows. A delivery that has succeeded stays so. */
+  /** Appends the attempt, counts it and sets what follows. A delivery that has succeeded or is dead stays so. */
   recordAttempt(
     id: string,
     attempt: DeliveryAttempt,
-    next: { status: DeliveryStatus; nextAttemptAt: number | null },
+    next: { status: DeliveryStatus; nextAttemptAt: number | null; deadReason?: string },
   ): Promise<DeliveryRecord | null>
+  /** Ends pending or failed ones as `dead` without an attempt: the endpoint is disabled, or the event is gone. */
+  bury(ids: string[], deadReason: string, at: number): Promise<void>
   /** Pending or failed ones whose time has come: due retries, and first attempts whose job was lost. Oldest first. */
   listDue(now: number, limit: number): Promise<DeliveryRecord[]>
   /** Moves the time of the next attempt without counting one (an open breaker, a job just enqueued). Only while pending or failed. */
