@@ -1,0 +1,61 @@
+// The two delivery queues: first attempts, and retries apart from them so that they never delay what is new.
+import type { Redis } from 'ioredis'
+import { createQueue, type Queue } from '../platform/queue.ts'
+
+export const firstAttemptQueueName = 'webhook-deliveries'
+export const retryQueueName = 'webhook-retries'
+
+/** Ids only: what an event says, and the secret it is signed with, stay in the store. */
+export interface DeliveryJob {
+  endpointId: string
+  /** Attempts made before this one; a job that no longer fits its delivery is dropped. */
+  attempt: number
+}
+
+/** Jobs keep nothing when they end: the store is the record, and a kept id would swallow a later job of that name. */
+const leavesNothing = { removeOnComplete: true, removeOnFail: true }
+
+/** Adds waiting for Redis' answer; more are left to the retry tick, so that a lost Redis cannot fill the memory. */
+const maxAddsInFlight = 5_000
+
+export class DeliveryQueue {
+  readonly queue: Queue<DeliveryJob>
+  private inFlight = 0
+
+  constructor(queue: Queue<DeliveryJob>) {
+    this.queue = queue
+  }
+
+  /** False when too many adds wait already. A job of that delivery and attempt which is there already stays the only one. */
+  get hasRoom(): boolean {
+    return this.inFlight < maxAddsInFlight
+  }
+
+  async add(deliveryId: string, job: DeliveryJob): Promise<void> {
+    this.inFlight += 1
+    try {
+      await this.queue.add('deliver', job, { jobId: job.attempt === 0 ? deliveryId : `${deliveryId}-${job.attempt}` })
+    } finally {
+      this.inFlight -= 1
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.queue.close()
+  }
+}
+
+/** First attempts. `redis` may be of any role; many queues may share it. */
+export function createDeliveryQueue(redis: Redis, prefix: string): DeliveryQueue {
+  return new DeliveryQueue(createQueue<DeliveryJob>(firstAttemptQueueName, redis, prefix, leavesNothing))
+}
+
+export function createRetryQueue(redis: Redis, prefix: string): DeliveryQueue {
+  return new DeliveryQueue(createQueue<DeliveryJob>(retryQueueName, redis, prefix, leavesNothing))
+}
+
+/** The delivery a job is for. */
+export function deliveryIdOf(jobId: string): string {
+  const end = jobId.indexOf('-')
+  return end === -1 ? jobId : jobId.slice(0, end)
+}
