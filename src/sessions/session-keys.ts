@@ -1,0 +1,54 @@
+// Names of the Redis keys and channels through which workers and the API meet over a session.
+import { redisKey } from '../platform/redis.ts'
+
+const ofSession =
+  (part: string) =>
+  (prefix: string, sessionId: string): string =>
+    redisKey(prefix, 'session', sessionId, part)
+
+/** Hash `{owner, epoch}`; survives its owner, so that epochs only rise. */
+export const leaseKey = ofSession('lease')
+/** Hash: what the holder says about the socket. */
+export const liveKey = ofSession('live')
+/** `{qr, expiresAt}`, gone when it expires. A secret. */
+export const qrKey = ofSession('qr')
+/** `{code, phoneNumber, expiresAt}`, gone when it expires. A secret. */
+export const pairingCodeKey = ofSession('pairing-code')
+/** List of commands for the holder. */
+export const commandsKey = ofSession('commands')
+/** List, newest first: what the watchdog did and why. Bounded. */
+export const watchdogKey = ofSession('watchdog')
+/** List, newest first: when and why the socket was replaced. Bounded. */
+export const reconnectsKey = ofSession('reconnects')
+/** List, newest first: times of `conflict replaced` (440). Lives ten minutes. */
+export const conflictsKey = ofSession('conflicts')
+
+/** Heartbeat of one worker incarnation; its life decides over all leases of that worker. */
+export function workerKey(prefix: string, incarnation: string): string {
+  return redisKey(prefix, 'worker', incarnation)
+}
+
+/** Sorted set of incarnations by the time of their last heartbeat. */
+export function workersKey(prefix: string): string {
+  return redisKey(prefix, 'workers')
+}
+
+/** Hash session id → milliseconds since the epoch of the last frame from WhatsApp, written by its worker in one command. */
+export function trafficKey(prefix: string, incarnation: string): string {
+  return redisKey(prefix, 'worker', incarnation, 'traffic')
+}
+
+/** Answer to one command; lives 60 s. */
+export function answerKey(prefix: string, commandId: string): string {
+  return redisKey(prefix, 'command', commandId)
+}
+
+/** Channel of one session, subscribed to by its holder. */
+export function wakeChannel(prefix: string, sessionId: string): string {
+  return redisKey(prefix, 'wake', sessionId)
+}
+
+/** Channel of all workers: sessions that somebody should claim. */
+export function claimChannel(prefix: string): string {
+  return redisKey(prefix, 'wake')
+}
