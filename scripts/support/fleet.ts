@@ -11,14 +11,15 @@ import { ApiClient } from './api-client.ts'
 
 const run = promisify(execFile)
 export const projectRoot = resolve(import.meta.dirname, '..', '..')
-const pm2Program = join(projectRoot, 'node_modules', 'pm2', 'bin', 'pm2')
+export const ecosystemFile = join(projectRoot, 'ecosystem.config.js')
+export const pm2Program = (name: 'pm2' | 'pm2-runtime') => join(projectRoot, 'node_modules', 'pm2', 'bin', name)
 
 export interface Fleet {
   config: Config
   apiUrl: string
   admin: ApiClient
   /** One PM2 command against this fleet's own daemon; resolves with what it printed. */
-  pm2(...args: string[]): Promise<string>
+  pm2: Pm2
   /** Process ids by PM2 name, as they are now. */
   pids(name: string): Promise<number[]>
   /** Workers first, Redis last, then the daemon. Resolves when every process is gone. */
@@ -38,23 +39,9 @@ const stopOrder = ['api', 'session-worker', 'webhook-worker', 'scheduler', 'sand
 /** @throws Error with what the processes last logged, when the fleet does not become ready in time. */
 export async function startFleet(options: StartOptions): Promise<Fleet> {
   const config = loadConfig({ ...process.env, ...options.env })
-  mkdirSync(config.dataDir, { recursive: true })
-  const env = fleetEnvironment(options.env, config)
   const progress = options.onProgress ?? (() => undefined)
-  if (!config.redisUrl) {
-    progress('Looking for redis-server (fetched once when there is none)')
-    await provideRedisProgram(join(projectRoot, 'data'), env['PATH'] ?? '')
-  }
-  const adminKey = ensureAdminKey(config).key
-  const pm2 = async (...args: string[]) => {
-    const { stdout } = await run(process.execPath, [pm2Program, ...args], {
-      cwd: projectRoot,
-      env,
-      timeout: 90_000,
-      maxBuffer: 64 * 1024 * 1024,
-    })
-    return stdout
-  }
+  const { env, adminKey } = await prepareMachine(config, options.env, progress)
+  const pm2 = pm2Runner(env)
   const apiUrl = `http://${config.host}:${config.port}`
   const fleet: Fleet = {
     config,
@@ -66,7 +53,7 @@ export async function startFleet(options: StartOptions): Promise<Fleet> {
   }
   try {
     progress('Starting the processes')
-    await pm2('start', join(projectRoot, 'ecosystem.config.js'), '--silent')
+    await pm2('start', ecosystemFile, '--silent')
     await untilReady(apiUrl, options.readyWithinMs ?? 45_000)
   } catch (error) {
     const logs = await lastLogs(config.dataDir)
@@ -76,17 +63,39 @@ export async function startFleet(options: StartOptions): Promise<Fleet> {
   return fleet
 }
 
-function fleetEnvironment(overrides: Record<string, string>, config: Config): Record<string, string> {
+/** What must be there before PM2 starts anything: the data directory, a Redis program, the admin key, the environment of all processes. */
+export async function prepareMachine(config: Config, overrides: Record<string, string>, progress: (line: string) => void) {
+  mkdirSync(config.dataDir, { recursive: true })
   const inherited = Object.entries(process.env).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith('VITEST'),
   )
-  return {
+  const env: Record<string, string> = {
     ...Object.fromEntries(inherited),
     ...overrides,
     UJUMBE_DATA_DIR: config.dataDir,
     PM2_HOME: join(config.dataDir, 'pm2'),
     PM2_CONCURRENT_ACTIONS: '8',
     PM2_DISABLE_VERSION_CHECK: 'true',
+  }
+  if (!config.redisUrl) {
+    progress('Looking for redis-server (fetched once when there is none)')
+    await provideRedisProgram(join(projectRoot, 'data'), env['PATH'] ?? '')
+  }
+  return { env, adminKey: ensureAdminKey(config).key }
+}
+
+export type Pm2 = (...args: string[]) => Promise<string>
+
+/** One PM2 command against the daemon of `env.PM2_HOME`, bounded. */
+export function pm2Runner(env: Record<string, string>): Pm2 {
+  return async (...args) => {
+    const { stdout } = await run(process.execPath, [pm2Program('pm2'), ...args], {
+      cwd: projectRoot,
+      env,
+      timeout: 90_000,
+      maxBuffer: 64 * 1024 * 1024,
+    })
+    return stdout
   }
 }
 
@@ -106,13 +115,14 @@ async function untilReady(apiUrl: string, withinMs: number): Promise<void> {
   throw new Error(`/readyz did not answer 200 within ${withinMs} ms (${last})`)
 }
 
-async function pidsOf(pm2: Fleet['pm2'], name: string): Promise<number[]> {
+async function pidsOf(pm2: Pm2, name: string): Promise<number[]> {
   const list = JSON.parse(await pm2('jlist', '--silent')) as { name: string; pid: number }[]
   return list.filter((app) => app.name === name && app.pid > 0).map((app) => app.pid)
 }
 
-async function stopFleet(pm2: Fleet['pm2']): Promise<void> {
-  for (const name of stopOrder) await pm2('delete', name, '--silent').catch(() => undefined)
+/** Workers first, Redis last, then the daemon itself. */
+export async function stopFleet(pm2: Pm2): Promise<void> {
+  for (const name of stopOrder) await pm2('delete', name, '--silent').catch(() => undefined) // not every fleet has every app
   await pm2('kill', '--silent')
 }
 
