@@ -1,0 +1,111 @@
+// Creates and changes endpoints: address checked by the guard, secrets sealed before they reach the store.
+import { AppError } from '../platform/errors.ts'
+import { newId } from '../platform/id.ts'
+import type { EndpointRecord, EndpointStore } from '../store/event-store.ts'
+import { checkEvents, checkHeaders, rotationMs } from './endpoint.ts'
+import { sealHeaders, sealSecret } from './endpoint-secrets.ts'
+import { guardUrl, type GuardPolicy } from './guard-url.ts'
+import type { SecretBox } from './secret-box.ts'
+import { newWebhookSecret } from './sign.ts'
+
+interface PrepareDeps {
+  secretBox: SecretBox
+  guardPolicy: GuardPolicy
+}
+interface EndpointDeps extends PrepareDeps {
+  endpoints: EndpointStore
+}
+
+export interface EndpointInput {
+  /** null: fleet-wide. */
+  sessionId: string | null
+  url: string
+  events: readonly string[]
+  headers?: Readonly<Record<string, string>> | undefined
+}
+
+/** An endpoint and its secret, which is shown this once. */
+export interface NewEndpoint {
+  endpoint: EndpointRecord
+  secret: string
+}
+
+/**
+ * A record that is not stored yet: `sessions.create` stores it together with its session.
+ * @throws AppError `url_not_allowed`, `invalid_request`
+ */
+export async function prepareEndpoint(deps: PrepareDeps, input: EndpointInput): Promise<NewEndpoint> {
+  const events = checkEvents(input.events)
+  checkHeaders(input.headers ?? {})
+  const url = await guardUrl(input.url, deps.guardPolicy)
+  const id = newId('whk')
+  const secret = newWebhookSecret()
+  const now = Date.now()
+  const endpoint: EndpointRecord = {
+    id,
+    sessionId: input.sessionId,
+    url: url.href,
+    events,
+    sealedHeaders: sealHeaders(deps.secretBox, id, input.headers ?? {}),
+    sealedSecret: sealSecret(deps.secretBox, id, secret),
+    sealedPreviousSecret: null,
+    previousSecretUntil: null,
+    enabled: true,
+    disabledReason: null,
+    failingSince: null,
+    lastSuccessAt: null,
+    createdAt: now,
+    updatedAt: now,
+  }
+  return { endpoint, secret }
+}
+
+/** @throws AppError `url_not_allowed`, `invalid_request` */
+export async function createEndpoint(deps: EndpointDeps, input: EndpointInput): Promise<NewEndpoint> {
+  const made = await prepareEndpoint(deps, input)
+  await deps.endpoints.create(made.endpoint)
+  return made
+}
+
+export interface EndpointChanges {
+  url?: string | undefined
+  events?: readonly string[] | undefined
+  /** Replaces all of them. */
+  headers?: Readonly<Record<string, string>> | undefined
+  /** `true` also forgets why it was disabled. */
+  enabled?: boolean | undefined
+}
+
+/**
+ * Null when the endpoint is gone. The caller has checked that it belongs to the key.
+ * @throws AppError `url_not_allowed`, `invalid_request`
+ */
+export async function editEndpoint(deps: EndpointDeps, id: string, changes: EndpointChanges): Promise<EndpointRecord | null> {
+  const next: Parameters<EndpointStore['update']>[1] = {}
+  if (changes.events) next.events = checkEvents(changes.events)
+  if (changes.headers) {
+    checkHeaders(changes.headers)
+    next.sealedHeaders = sealHeaders(deps.secretBox, id, changes.headers)
+  }
+  if (changes.url !== undefined) {
+    next.url = (await guardUrl(changes.url, deps.guardPolicy)).href
+    next.failingSince = null
+  }
+  if (changes.enabled === true) Object.assign(next, { enabled: true, disabledReason: null, failingSince: null })
+  if (changes.enabled === false) Object.assign(next, { enabled: false, disabledReason: 'requested' })
+  return deps.endpoints.update(id, next)
+}
+
+/** A new secret; for 24 hours deliveries are signed with the old one too. @throws AppError `not_found` */
+export async function rotateSecret(deps: EndpointDeps, id: string): Promise<NewEndpoint> {
+  const current = await deps.endpoints.get(id)
+  if (!current) throw new AppError('not_found')
+  const secret = newWebhookSecret()
+  const endpoint = await deps.endpoints.update(id, {
+    sealedSecret: sealSecret(deps.secretBox, id, secret),
+    sealedPreviousSecret: current.sealedSecret,
+    previousSecretUntil: Date.now() + rotationMs,
+  })
+  if (!endpoint) throw new AppError('not_found')
+  return { endpoint, secret }
+}
