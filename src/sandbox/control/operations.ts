@@ -1,0 +1,56 @@
+// `/faults`, `/noise-root`, `/stats` and `/reset`: what is done to the sandbox as a whole.
+import type { SandboxNetwork } from '../device.ts'
+import type { PhoneBook } from '../phones/phone-book.ts'
+import { faultSchema, type Faults } from '../server/faults.ts'
+import { resetStats, type Stats } from '../server/stats.ts'
+import { readBody } from './request.ts'
+import type { Route } from './router.ts'
+
+export interface OperationDeps {
+  network: SandboxNetwork
+  phones: PhoneBook
+  faults: Faults
+  stats: Stats
+  /** The public root of the certificate chain. */
+  noiseRoot: Uint8Array
+}
+
+export function operationRoutes({ network, phones, faults, stats, noiseRoot }: OperationDeps): Route[] {
+  return [
+    {
+      method: 'POST',
+      path: '/faults',
+      handle: async ({ raw }) => {
+        const fault = await readBody(raw, faultSchema)
+        return { status: 200, body: { fault, sockets: faults.set(fault) } }
+      },
+    },
+    { method: 'GET', path: '/faults', handle: () => ({ status: 200, body: faults.list() }) },
+    {
+      method: 'DELETE',
+      path: '/faults',
+      handle: () => {
+        faults.clear()
+        return { status: 204 }
+      },
+    },
+    {
+      method: 'GET',
+      path: '/noise-root',
+      handle: () => ({ status: 200, body: { publicKey: Buffer.from(noiseRoot).toString('hex') } }),
+    },
+    { method: 'GET', path: '/stats', handle: () => ({ status: 200, body: stats }) },
+    {
+      method: 'POST',
+      path: '/reset',
+      // phones first: what the network still has under way must not reach them
+      handle: () => {
+        faults.clear()
+        phones.clear()
+        network.reset()
+        resetStats(stats)
+        return { status: 204 }
+      },
+    },
+  ]
+}
