@@ -42,13 +42,27 @@ export function accountsPart(ctx: ServerContext): SnapshotPart {
 function saveAccount(state: AccountState): SavedAccount {
   return {
     account: state.account,
-    companions: Array.from(state.companions.values(), ({ inbox, connection: _, ...kept }) => ({
-      ...kept,
-      waiting: inbox.waiting(),
-    })),
+    companions: Array.from(state.companions.values(), saveCompanion),
     watchers: [...state.watchers],
     writers: [...state.writers],
     lastDevice: state.lastDevice,
+  }
+}
+
+function saveCompanion(companion: Companion): SavedCompanion {
+  const { device, keyIndex, deviceIdentity, noisePublicKey, identityKey, registrationId, signedPrekey, prekeys } = companion
+  return {
+    device,
+    keyIndex,
+    deviceIdentity,
+    noisePublicKey,
+    identityKey,
+    registrationId,
+    signedPrekey,
+    prekeys,
+    toldPrekeysLow: companion.toldPrekeysLow,
+    pushName: companion.pushName,
+    waiting: companion.inbox.waiting(),
   }
 }
 

@@ -49,14 +49,20 @@ export class SnapshotFile {
   #write(): void {
     const path = this.#path
     if (path === undefined) return
-    this.#writing = this.#writing
-      .then(async () => {
-        const parts = Object.fromEntries(this.#parts.map((part) => [part.name, part.snapshot()]))
-        await mkdir(dirname(path), { recursive: true })
-        await writeFile(`${path}.tmp`, JSON.stringify(parts, replaceBytes), { mode: 0o600 })
-        await rename(`${path}.tmp`, path)
-      })
-      .catch((err: unknown) => this.#log.error({ err }, 'sandbox.snapshot_failed'))
+    this.#writing = this.#writeAfter(this.#writing, path)
+  }
+
+  /** Never rejects: a sandbox that cannot write goes on without a memory. */
+  async #writeAfter(former: Promise<void>, path: string): Promise<void> {
+    await former
+    try {
+      const parts = Object.fromEntries(this.#parts.map((part) => [part.name, part.snapshot()]))
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(`${path}.tmp`, JSON.stringify(parts, replaceBytes), { mode: 0o600 })
+      await rename(`${path}.tmp`, path)
+    } catch (err) {
+      this.#log.error({ err }, 'sandbox.snapshot_failed')
+    }
   }
 }
 
