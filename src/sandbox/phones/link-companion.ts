@@ -37,11 +37,13 @@ export async function enterCode(world: PhoneWorld, phone: PhoneState, typed: str
 }
 
 async function complete(phone: PhoneState, pairing: PendingPairing, advSecret: Uint8Array): Promise<{ deviceJid: string }> {
-  const device = pairing.reserveDevice(phone.account)
-  const issued = issueIdentity(phone.keys.identity, pairing.identityPublicKey, device, randomInt(1, 2 ** 31))
-  return pairing
-    .complete(phone.account, sealIdentity(issued, advSecret), (answer) => verifyCountersigned(issued, answer))
-    .catch(failedLinking)
+  try {
+    const device = pairing.reserveDevice(phone.account)
+    const issued = issueIdentity(phone.keys.identity, pairing.identityPublicKey, device, randomInt(1, 2 ** 31))
+    return await pairing.complete(phone.account, sealIdentity(issued, advSecret), (answer) => verifyCountersigned(issued, answer))
+  } catch (error) {
+    return failedLinking(error)
+  }
 }
 
 function failedLinking(cause: unknown): never {

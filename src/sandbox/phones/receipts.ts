@@ -1,5 +1,5 @@
 // The receipts a phone writes: delivered, read, sender, and retry with the keys to start over.
-import type { BinaryNode } from '@whiskeysockets/baileys'
+import { jidNormalizedUser, type BinaryNode } from '@whiskeysockets/baileys'
 import type { ShownMessage } from './chat-log.ts'
 import type { PhoneState, PhoneWorld } from './phone-state.ts'
 import { bare } from './signal-keys.ts'
@@ -21,7 +21,9 @@ export function sendDelivered(world: PhoneWorld, phone: PhoneState, stanza: Bina
 /** Marks a message as read and tells its sender. False when it was read already. */
 export function sendRead(world: PhoneWorld, phone: PhoneState, message: ShownMessage): boolean {
   if (message.fromMe || !phone.chats.markRead(message)) return false
-  const attrs: BinaryNode['attrs'] = { id: message.id, type: 'read', to: message.groupJid ?? message.senderJid }
+  // to the account, not the device: every device of the sender learns of it
+  const to = message.groupJid ?? jidNormalizedUser(message.senderJid)
+  const attrs: BinaryNode['attrs'] = { id: message.id, type: 'read', to }
   if (message.groupJid) attrs['participant'] = message.senderJid
   world.network.sendFromPrimary(phone.account, { tag: 'receipt', attrs })
   return true
