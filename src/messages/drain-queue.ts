@@ -1,0 +1,266 @@
+// Draining the send queue of one held session: one job in flight, in order, through whatever socket is attached at the time.
+import { backoffMs } from '../platform/backoff.ts'
+import { sleep, withDeadline } from '../platform/clock.ts'
+import { AppError, hasCode } from '../platform/errors.ts'
+import type { Log } from '../platform/log.ts'
+import { closeWorker } from '../platform/queue.ts'
+import type { WakeReason } from '../sessions/live-session.ts'
+import type { PublishedEvent } from '../store/event-store.ts'
+import type { MessageStore } from '../store/message-store.ts'
+import type { OutgoingMessage, SendOutcome, WhatsAppClient } from '../whatsapp/whatsapp-client.ts'
+import { compareQueue } from './compare-queue.ts'
+import { sendMessage, type SendVerdict } from './send-message.ts'
+import type { SendJob, SendQueues, SendWorker } from './send-queue.ts'
+
+export interface DrainDeps {
+  messages: Pick<MessageStore, 'take' | 'advance' | 'listUnfinished' | 'get' | 'findByWhatsappId'>
+  announce: (published: PublishedEvent[]) => void
+  /** One for all sessions of the worker, over a 'worker' connection. */
+  queues: SendQueues
+  incarnation: string
+  /** The lease under which this drain was made; a new lease gets a new drain. */
+  lease: { readonly epoch: number; isTrusted(): boolean }
+  /** The attached client is of no more use: close it, and attach another one. It has been detached already. */
+  onSocketDead(reason: string): void
+  log: Log
+  ackTimeoutMs: number
+}
+
+/** Beside the ack's own time, a send may ask whether the number is on WhatsApp and fetch keys. */
+const sendMarginMs = 60_000
+const retryPauses = { baseMs: 250, capMs: 5_000, floorMs: 100 }
+/** A wake-up to compare means little while messages leave. */
+const recentMs = 10_000
+
+interface InFlight {
+  whatsappId: string
+  settle: (outcome: SendOutcome) => void
+  /** Its outcome is in the store. */
+  recorded: Promise<unknown>
+}
+
+/**
+ * Lives as long as the lease. While a client is attached and the lease is trusted it sends what the queue gives; when trust comes back,
+ * `wake` or `attach` starts it again. Everything it meets that it cannot finish it leaves to `recover`, which comes before the next job.
+ */
+export class SendQueueDrain {
+  readonly #deps: DrainDeps
+  readonly #sessionId: string
+  readonly #log: Log
+  readonly #ending = new AbortController()
+  readonly #stopListening: () => void
+  #client: WhatsAppClient | null = null
+  #worker: SendWorker | null = null
+  #loop: Promise<void> | null = null
+  #isSending = false
+  #inFlight: InFlight | null = null
+  #isWoken = false
+  /** The queue may not be what the store says: reclaim and compare before the next job. */
+  #mustRecover = true
+  /** Recover although no client is attached. */
+  #recoverNow = false
+  #recovered: (() => void)[] = []
+  #tokenCount = 0
+  #lastSendAt = -Infinity
+
+  constructor(deps: DrainDeps, sessionId: string) {
+    this.#deps = deps
+    this.#sessionId = sessionId
+    this.#log = deps.log.child({ sessionId })
+    this.#stopListening = deps.queues.onReturn(() => {
+      this.#mustRecover = true
+      this.#kick()
+    })
+  }
+
+  /** A message is between its take and its outcome. */
+  get busy(): boolean {
+    return this.#isSending
+  }
+
+  attach(client: WhatsAppClient): void {
+    this.#client = client
+    this.#kick()
+  }
+
+  /** Takes no more jobs; resolves when the send in flight has its outcome, at the latest a moment after the ack's time is over. */
+  async detach(): Promise<void> {
+    this.#client = null
+    const patienceMs = this.busy ? this.#deps.ackTimeoutMs + 1_000 : 1_000
+    if (this.#loop) await withDeadline(this.#loop, patienceMs).catch(() => undefined)
+  }
+
+  wake(reason: WakeReason = 'message'): void {
+    if (reason === 'compare') {
+      if (this.busy || performance.now() - this.#lastSendAt < recentMs) return
+      this.#mustRecover = true
+    }
+    this.#kick()
+  }
+
+  /**
+   * Takes back the job that a dead holder had in hand and compares the queue with the store. Happens before the first job anyway:
+   * nobody has to wait for it. Resolves when it is done or the drain is closed.
+   */
+  async recover(): Promise<void> {
+    this.#mustRecover = true
+    this.#recoverNow = true
+    const recovered = new Promise<void>((resolve) => this.#recovered.push(resolve))
+    this.#kick()
+    await recovered
+  }
+
+  /** A receipt for the message in flight counts as its ack; resolves when that is stored, so that the receipt comes second. */
+  async acknowledge(whatsappIds: readonly string[]): Promise<void> {
+    const current = this.#inFlight
+    if (!current || !whatsappIds.includes(current.whatsappId)) return
+    current.settle({ kind: 'acked', at: Date.now(), lid: null })
+    await current.recorded.catch(() => undefined)
+  }
+
+  /** Bounded. A job still in hand is left to the next holder. */
+  async close(): Promise<void> {
+    await this.detach()
+    this.#end()
+    if (this.#worker) await closeWorker(this.#worker, 1_000)
+  }
+
+  #end(): void {
+    this.#ending.abort()
+    this.#stopListening()
+    this.#recoverNow = false
+    for (const resolve of this.#recovered.splice(0)) resolve()
+  }
+
+  #mayRun(): boolean {
+    if (this.#ending.signal.aborted || !this.#deps.lease.isTrusted()) return false
+    return this.#client !== null || this.#recoverNow
+  }
+
+  #kick(): void {
+    this.#isWoken = true
+    if (this.#loop || !this.#mayRun()) return
+    this.#loop = this.#run().finally(() => {
+      this.#loop = null
+      if (this.#isWoken && this.#mayRun()) this.#kick()
+    })
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0
+    while (this.#mayRun()) {
+      this.#isWoken = false
+      try {
+        if (this.#mustRecover) await this.#recoverQueue()
+        const didSomething = this.#client !== null && (await this.#runNext())
+        if (!didSomething && !this.#isWoken && !this.#mustRecover) return
+        failures = 0
+      } catch (error) {
+        this.#mustRecover = true
+        if (this.#ending.signal.aborted || this.#isSuperseded(error)) return
+        this.#log.warn({ err: error }, 'drain.interrupted')
+        await sleep(backoffMs(retryPauses, failures), this.#ending.signal)
+        failures += 1
+      }
+    }
+  }
+
+  async #recoverQueue(): Promise<void> {
+    const { queues, messages, lease } = this.#deps
+    this.#mustRecover = false
+    await queues.prepare(this.#sessionId)
+    const reclaimedCount = await queues.reclaimActive(this.#sessionId)
+    const isRepaired = await compareQueue({ messages, queues, isTrusted: () => lease.isTrusted() }, this.#sessionId)
+    this.#recoverNow = false
+    for (const resolve of this.#recovered.splice(0)) resolve()
+    if (reclaimedCount > 0 || isRepaired) this.#log.info({ reclaimedCount, isRepaired }, 'queue.recovered')
+  }
+
+  /** False when the queue is empty. */
+  async #runNext(): Promise<boolean> {
+    this.#worker ??= this.#deps.queues.createWorker(this.#sessionId)
+    const token = `${this.#deps.incarnation}:${this.#deps.lease.epoch}:${(this.#tokenCount += 1)}`
+    const job = await this.#worker.getNextJob(token, { block: false })
+    if (!job) return false
+    // Time has passed. Without the lease the job stays where it is, for the new holder; if the lease comes back, for us.
+    if (!this.#deps.lease.isTrusted() || this.#mustRecover) {
+      this.#mustRecover = true
+      return true
+    }
+    const client = this.#client
+    if (!client) {
+      await job.moveToWait(token)
+      return true
+    }
+    await this.#finish(job, token, client, await this.#send(job, client))
+    return true
+  }
+
+  async #finish(job: SendJob, token: string, client: WhatsAppClient, verdict: SendVerdict): Promise<void> {
+    switch (verdict.kind) {
+      case 'ended':
+        await job.moveToCompleted(null, token, false)
+        return
+      case 'again':
+        this.#dropClient(client, verdict.reason)
+        if (this.#deps.lease.isTrusted()) await job.moveToWait(token)
+        else this.#mustRecover = true
+        return
+      case 'older_first': {
+        await job.moveToWait(token)
+        const { messages, queues, lease } = this.#deps
+        const isRepaired = await compareQueue({ messages, queues, isTrusted: () => lease.isTrusted() }, this.#sessionId)
+        if (!isRepaired) throw new AppError('conflict', 'The store holds an older message that the queue does not show.')
+      }
+    }
+  }
+
+  async #send(job: SendJob, client: WhatsAppClient): Promise<SendVerdict> {
+    let finish = () => {}
+    const recorded = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    const deliver = (message: OutgoingMessage) => this.#deliver(client, message, recorded)
+    this.#isSending = true
+    try {
+      const { messages, announce, lease } = this.#deps
+      const deps = { messages, announce, epoch: lease.epoch, deliver, ending: this.#ending.signal, log: this.#log }
+      return await sendMessage(deps, this.#sessionId, job.id as string)
+    } finally {
+      this.#isSending = false
+      this.#inFlight = null
+      this.#lastSendAt = performance.now()
+      finish()
+    }
+  }
+
+  async #deliver(client: WhatsAppClient, message: OutgoingMessage, recorded: Promise<void>): Promise<SendOutcome> {
+    // The connection asks the lease once more for every frame; this check only spares the work.
+    if (!this.#deps.lease.isTrusted()) return { kind: 'unknown', reason: 'lease_lost' }
+    const byReceipt = new Promise<SendOutcome>((settle) => {
+      this.#inFlight = { whatsappId: message.whatsappId, settle, recorded }
+    })
+    const sent = client.send(message, this.#deps.ackTimeoutMs)
+    try {
+      return await withDeadline(Promise.race([sent, byReceipt]), this.#deps.ackTimeoutMs + sendMarginMs)
+    } catch (error) {
+      if (!hasCode(error, 'timed_out')) this.#log.error({ err: error }, 'message.send_threw')
+      return { kind: 'unknown', reason: 'send_never_settled' }
+    }
+  }
+
+  /** The store knows a higher epoch than our lease has: whoever holds it sends now, we never again. */
+  #isSuperseded(error: unknown): boolean {
+    if (!hasCode(error, 'stale_epoch')) return false
+    this.#log.warn('drain.superseded')
+    this.#end()
+    if (this.#client) this.#dropClient(this.#client, 'stale_epoch')
+    return true
+  }
+
+  #dropClient(client: WhatsAppClient, reason: string): void {
+    if (this.#client !== client) return
+    this.#client = null
+    this.#deps.onSocketDead(reason)
+  }
+}

@@ -1,0 +1,52 @@
+// The safety net under the send queues: finds what is stored and does not move, and has its holder look; a tick of the scheduler.
+import type { Redis } from 'ioredis'
+import type { Log } from '../platform/log.ts'
+import { wakeSession } from '../sessions/live-session.ts'
+import type { PublishedEvent } from '../store/event-store.ts'
+import type { MessageStore } from '../store/message-store.ts'
+import { describeMessage } from './message-events.ts'
+import { isSendingTooLong } from './message.ts'
+
+export interface RequeueDeps {
+  messages: Pick<MessageStore, 'listSessionsWithStale' | 'listUnfinished' | 'get' | 'advance'>
+  redis: Redis
+  prefix: string
+  announce: (published: PublishedEvent[]) => void
+  log: Log
+}
+
+/** Longer than an accept takes between store and queue, and than a wake-up is on its way. */
+const staleMs = 10_000
+const maxSessions = 10_000
+
+/**
+ * Wakes the holders of sessions whose queued or sending messages have not moved for a while; only the holder compares and re-adds, because two
+ * who do it at once can undo each other's order. A session without a holder needs nothing: its next one compares before its first job.
+ * Also ends what has been `sending` for a day, which a session that stays disconnected would never do. Returns how many sessions were stale.
+ */
+export async function requeueStranded(deps: RequeueDeps): Promise<number> {
+  const now = Date.now()
+  const sessionIds = await deps.messages.listSessionsWithStale(now - staleMs, maxSessions)
+  for (const sessionId of sessionIds) {
+    await wakeSession(deps.redis, deps.prefix, sessionId, 'compare')
+    await failOverdue(deps, sessionId, now)
+  }
+  return sessionIds.length
+}
+
+async function failOverdue(deps: RequeueDeps, sessionId: string, now: number): Promise<void> {
+  // One in flight per lane at most, and what is in flight is the oldest of its lane or was before others stepped aside.
+  for (const priority of ['high', 'normal', 'bulk'] as const) {
+    for (const row of await deps.messages.listUnfinished(sessionId, { priority, limit: 1 })) {
+      const message = row.status === 'sending' ? await deps.messages.get(sessionId, row.id) : null
+      if (!message || !isSendingTooLong(message, now)) continue
+      const error = {
+        code: 'outcome_unknown',
+        detail: 'No acknowledgement from WhatsApp within a day. It may or may not have arrived.',
+      }
+      const outcome = await deps.messages.advance(sessionId, row.id, { to: 'failed', at: now, error }, describeMessage)
+      if (outcome) deps.announce(outcome.published)
+      deps.log.warn({ sessionId, messageId: row.id, code: error.code }, 'message.failed')
+    }
+  }
+}
