@@ -107,6 +107,9 @@ export interface EndpointStore {
   remove(id: string): Promise<boolean>
 }
 
+/** A delivery made with its event is due only after this time: first attempts come by their queue, the schedule repairs lost ones. */
+export const firstAttemptGraceMs = 10_000
+
 export type DeliveryStatus = 'pending' | 'succeeded' | 'failed' | 'dead'
 
 export interface DeliveryAttempt {
@@ -156,7 +159,7 @@ export interface DeliveryStore {
   bury(ids: string[], deadReason: string, at: number): Promise<void>
   /** Pending or failed ones whose time has come: due retries, and first attempts whose job was lost. Oldest first. */
   listDue(now: number, limit: number): Promise<DeliveryRecord[]>
-  /** Moves the time of the next attempt without counting one (an open breaker, a job just enqueued). Only while pending or failed. */
+  /** Moves the time of the next attempt without counting one (an open breaker, a job just enqueued). Only later, and only while pending or failed. */
   postpone(ids: string[], nextAttemptAt: number): Promise<void>
   /** New deliveries of stored events to one endpoint: redeliver and replay. */
   create(

@@ -1,6 +1,6 @@
 // What an endpoint may subscribe to and send along: event patterns, extra headers, and the rule that disables it.
 import { AppError } from '../platform/errors.ts'
-import { eventTypes } from '../store/event-store.ts'
+import { isEventPattern } from '../store/endpoint-pattern.ts'
 
 /** What a session's `webhookUrl` subscribes to: everything but session.qr and session.pairing_code. */
 export const allEvents = ['*']
@@ -11,9 +11,6 @@ const maxHeaderBytes = 4_096
 export const failingLimitMs = 5 * 24 * 3_600_000
 /** For so long after a rotation deliveries carry the old signature too. */
 export const rotationMs = 24 * 3_600_000
-
-const areas = [...new Set(eventTypes.map((type) => type.slice(0, type.indexOf('.'))))]
-const patterns: ReadonlySet<string> = new Set(['*', ...areas.map((area) => `${area}.*`), ...eventTypes])
 
 /** Ours, or the connection's own: an endpoint cannot set them. */
 const reserved = new Set([
@@ -43,7 +40,7 @@ export function isReservedHeader(name: string): boolean {
 /** @throws AppError `invalid_request` naming each pattern that matches no event. */
 export function checkEvents(events: readonly string[]): string[] {
   const errors = events.flatMap((pattern, index) =>
-    patterns.has(pattern)
+    isEventPattern(pattern)
       ? []
       : [{ path: `events.${index}`, message: 'Not an event type, `*`, or an area such as `message.*`.' }],
   )

@@ -1,0 +1,121 @@
+// What the fleet knows of each endpoint's breaker, in Redis: failures in a row, open until when, and who tries first after that.
+import type { Redis } from 'ioredis'
+import { isoTime } from '../platform/clock.ts'
+import { redisKey } from '../platform/redis.ts'
+import type { BreakerView } from './endpoint-view.ts'
+
+export interface BreakerState {
+  /** Failures in a row. */
+  failureCount: number
+  /** 0: closed. In the past: half-open, one may try. */
+  openUntil: number
+}
+
+export interface BreakerSettings {
+  /** So many failures in a row open it. */
+  failureLimit: number
+  /** How long it stays open the first time; doubles each time that the one try fails. */
+  openMs: number
+  maxOpenMs: number
+  /** How long the one try may take before another may be made. */
+  probeMs: number
+}
+
+/** Kept so long after the last failure. */
+const rememberMs = 3_600_000
+
+const failScript = `
+local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
+local now, limit, base, cap, force = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local openUntil = tonumber(redis.call('HGET', KEYS[1], 'openUntil') or '0')
+if openUntil <= now and (openUntil > 0 or force == '1' or failures >= limit) then
+  local opens = redis.call('HINCRBY', KEYS[1], 'opens', 1)
+  openUntil = now + math.min(cap, base * 2 ^ math.min(opens - 1, 20))
+  redis.call('HSET', KEYS[1], 'openUntil', string.format('%.0f', openUntil))
+  redis.call('HDEL', KEYS[1], 'probeUntil')
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+return {failures, string.format('%.0f', openUntil)}`
+
+const probeScript = `
+local now = tonumber(ARGV[1])
+local openUntil = tonumber(redis.call('HGET', KEYS[1], 'openUntil') or '0')
+if openUntil == 0 then return {'closed', '0'} end
+local probeUntil = tonumber(redis.call('HGET', KEYS[1], 'probeUntil') or '0')
+local blocked = math.max(openUntil, probeUntil)
+if blocked > now then return {'blocked', string.format('%.0f', blocked)} end
+redis.call('HSET', KEYS[1], 'probeUntil', string.format('%.0f', now + tonumber(ARGV[2])))
+return {'probe', '0'}`
+
+const succeedScript = `
+if ARGV[1] == '1' or not redis.call('HGET', KEYS[1], 'openUntil') then redis.call('DEL', KEYS[1]) end
+return 1`
+
+export class BreakerStates {
+  private readonly redis: Redis
+  private readonly prefix: string
+
+  constructor(redis: Redis, prefix: string) {
+    this.redis = redis
+    this.prefix = prefix
+  }
+
+  async read(endpointId: string): Promise<BreakerState> {
+    const [failures, openUntil] = await this.redis.hmget(this.key(endpointId), 'failures', 'openUntil')
+    return { failureCount: Number(failures ?? 0), openUntil: Number(openUntil ?? 0) }
+  }
+
+  /** Counts a failure. Opens the breaker at the limit, when the one try failed, or when the caller says so. */
+  async fail(endpointId: string, now: number, settings: BreakerSettings, opens: boolean): Promise<BreakerState> {
+    const answer = (await this.redis.eval(
+      failScript,
+      1,
+      this.key(endpointId),
+      now,
+      settings.failureLimit,
+      settings.openMs,
+      settings.maxOpenMs,
+      opens ? '1' : '0',
+      rememberMs,
+    )) as [number, string]
+    return { failureCount: answer[0], openUntil: Number(answer[1]) }
+  }
+
+  /** When the open time is over exactly one caller in the fleet gets `probe`. */
+  async tryProbe(
+    endpointId: string,
+    now: number,
+    probeMs: number,
+  ): Promise<{ may: 'closed' | 'probe' | 'blocked'; until: number }> {
+    const [may, until] = (await this.redis.eval(probeScript, 1, this.key(endpointId), now, probeMs)) as [
+      'closed' | 'probe' | 'blocked',
+      string,
+    ]
+    return { may, until: Number(until) }
+  }
+
+  /** Forgets the failures. While it is open only the one try closes it: an answer to an older request says little. */
+  async succeed(endpointId: string, wasProbe: boolean): Promise<void> {
+    await this.redis.eval(succeedScript, 1, this.key(endpointId), wasProbe ? '1' : '0')
+  }
+
+  /** The one try was not made after all. */
+  async abandonProbe(endpointId: string): Promise<void> {
+    await this.redis.hdel(this.key(endpointId), 'probeUntil')
+  }
+
+  private key(endpointId: string): string {
+    return redisKey(this.prefix, 'breaker', endpointId)
+  }
+}
+
+/** For `endpointView`. */
+export async function readBreaker(redis: Redis, prefix: string, endpointId: string): Promise<BreakerView> {
+  const { failureCount, openUntil } = await new BreakerStates(redis, prefix).read(endpointId)
+  const isOpen = openUntil > Date.now()
+  return {
+    state: openUntil === 0 ? 'closed' : isOpen ? 'open' : 'half-open',
+    openUntil: isOpen ? isoTime(openUntil) : null,
+    consecutiveFailureCount: failureCount,
+  }
+}

@@ -1,0 +1,151 @@
+// One attempt to deliver an event to an endpoint: may it be made now, sign and post it, record what came of it.
+import type { Dispatcher } from 'undici'
+import { sleep } from '../platform/clock.ts'
+import { hasCode } from '../platform/errors.ts'
+import type { Log } from '../platform/log.ts'
+import { version } from '../platform/version.ts'
+import type { DeliveryRecord, DeliveryStore, EventRecord, EventStore } from '../store/event-store.ts'
+import { isReservedHeader } from './endpoint.ts'
+import type { EndpointBreakers } from './endpoint-breaker.ts'
+import type { EndpointGates } from './endpoint-gate.ts'
+import type { EndpointHistory } from './endpoint-history.ts'
+import { eventBody } from './event.ts'
+import { isReceiverFailure, isSuccess, postWebhook, type AttemptResult } from './post-webhook.ts'
+import type { ReadyEndpoint, ReadyEndpoints } from './ready-endpoints.ts'
+import { nextStep } from './retry-schedule.ts'
+import { signWebhook } from './sign.ts'
+
+export interface DeliverDeps {
+  deliveries: Pick<DeliveryStore, 'get' | 'recordAttempt' | 'bury'>
+  events: Pick<EventStore, 'get'>
+  readyEndpoints: ReadyEndpoints
+  breakers: EndpointBreakers
+  gates: EndpointGates
+  history: EndpointHistory
+  dispatcher: Dispatcher
+  log: Log
+  /** For the whole answer. */
+  timeoutMs: number
+}
+
+export type DeliverOutcome =
+  | { outcome: 'succeeded' | 'failed' | 'dead' | 'dropped' }
+  /** No attempt was made; come back then. */
+  | { outcome: 'deferred'; until: number }
+
+export const answerTimeoutMs = 15_000
+/** While a breaker is open its jobs come back this far apart, so that a receiver that has just returned is not overrun. */
+const spreadMs = 5
+const recordRetryMs = [100, 300, 1_000, 3_000]
+
+/** At least once: what was posted but not recorded is posted again, with the same `webhook-id`. */
+export async function deliverEvent(
+  deps: DeliverDeps,
+  job: { deliveryId: string; endpointId: string; attempt: number },
+): Promise<DeliverOutcome> {
+  const { deliveryId, endpointId } = job
+  const endpoint = await deps.readyEndpoints.get(endpointId)
+  if (!endpoint?.record.enabled) {
+    await deps.deliveries.bury([deliveryId], endpoint ? 'endpoint_disabled' : 'endpoint_deleted', Date.now())
+    return { outcome: 'dead' }
+  }
+  const blockedUntil = await deps.breakers.blockedUntil(endpointId)
+  if (blockedUntil > 0) return { outcome: 'deferred', until: deps.gates.defer(endpointId, blockedUntil, spreadMs) }
+
+  const leave = await deps.gates.enter(endpointId)
+  if (typeof leave === 'number') return { outcome: 'deferred', until: leave }
+  try {
+    const delivery = await deps.deliveries.get(deliveryId)
+    if (!delivery || !fits(delivery, job.attempt)) return { outcome: 'dropped' }
+    const event = await deps.events.get(delivery.eventId)
+    if (!event) {
+      await deps.deliveries.bury([deliveryId], 'event_expired', Date.now())
+      return { outcome: 'dead' }
+    }
+    const run = await deps.breakers.run(endpointId, () => attempt(deps, endpoint, event), isReceiverFailure)
+    if (!run.ran) return { outcome: 'deferred', until: deps.gates.defer(endpointId, run.until, spreadMs) }
+    return await record(deps, endpoint, delivery, run.result)
+  } finally {
+    leave()
+  }
+}
+
+/** A job that ran already, or whose delivery went on without it, sends nothing. */
+function fits(delivery: DeliveryRecord, attemptCount: number): boolean {
+  return (delivery.status === 'pending' || delivery.status === 'failed') && delivery.attemptCount === attemptCount
+}
+
+async function attempt(deps: DeliverDeps, endpoint: ReadyEndpoint, event: EventRecord): Promise<AttemptResult> {
+  const body = eventBody(event)
+  return postWebhook(
+    deps.dispatcher,
+    { url: endpoint.url, headers: signedHeaders(endpoint, event.id, body), body },
+    deps.timeoutMs,
+  )
+}
+
+/** The endpoint's own headers and ours; ours win. */
+export function signedHeaders(
+  endpoint: Pick<ReadyEndpoint, 'headers' | 'signingKeys'>,
+  id: string,
+  body: string,
+): Record<string, string> {
+  const timestampSeconds = Math.floor(Date.now() / 1_000)
+  const own = Object.entries(endpoint.headers).filter(([name]) => !isReservedHeader(name))
+  return {
+    ...Object.fromEntries(own),
+    'content-type': 'application/json',
+    'user-agent': `Ujumbe/${version}`,
+    'webhook-id': id,
+    'webhook-timestamp': String(timestampSeconds),
+    'webhook-signature': signWebhook({ keys: endpoint.signingKeys, id, timestampSeconds, body }),
+  }
+}
+
+async function record(
+  deps: DeliverDeps,
+  endpoint: ReadyEndpoint,
+  delivery: DeliveryRecord,
+  result: AttemptResult,
+): Promise<DeliverOutcome> {
+  const now = Date.now()
+  const { at, status, durationMs, error, answer } = result
+  const succeeded = isSuccess(result)
+  const isGone = status === 410 && error === null
+  const next = succeeded
+    ? { status: 'succeeded' as const, nextAttemptAt: null }
+    : isGone
+      ? { status: 'dead' as const, nextAttemptAt: null, deadReason: 'endpoint_gone' }
+      : nextStep(delivery.attemptCount + 1, result.retryAfterMs, now)
+  await patiently(() => deps.deliveries.recordAttempt(delivery.id, { at, status, durationMs, error, answer }, next))
+  deps.log.debug(
+    {
+      deliveryId: delivery.id,
+      endpointId: delivery.endpointId,
+      sessionId: delivery.sessionId,
+      attempt: delivery.attemptCount + 1,
+      outcome: next.status,
+      status,
+      code: error,
+      durationMs,
+    },
+    'webhook.attempted',
+  )
+  if (isGone) await deps.history.disable(delivery.endpointId, 'gone', now)
+  else if (succeeded) await deps.history.succeeded(endpoint.record, now)
+  else await deps.history.failed(endpoint.record, now)
+  return { outcome: next.status }
+}
+
+/** A short pause of the store shall not make a receiver get the event twice. */
+async function patiently<T>(write: () => Promise<T>): Promise<T> {
+  for (const waitMs of recordRetryMs) {
+    try {
+      return await write()
+    } catch (error) {
+      if (!hasCode(error, 'store_unavailable')) throw error
+      await sleep(waitMs)
+    }
+  }
+  return write()
+}

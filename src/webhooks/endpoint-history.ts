@@ -1,0 +1,51 @@
+// Keeps an endpoint's own record up to date with how its deliveries go, and disables one that is gone or long since broken.
+import { LRUCache } from 'lru-cache'
+import type { EndpointRecord, EndpointStore } from '../store/event-store.ts'
+import { failingLimitMs } from './endpoint.ts'
+import { endpointView } from './endpoint-view.ts'
+import { announceEvents, type AnnounceDeps } from './publish-event.ts'
+
+interface HistoryDeps extends AnnounceDeps {
+  endpoints: Pick<EndpointStore, 'update' | 'disable'>
+  readyEndpoints: { forget(endpointId: string): void }
+}
+
+/** `lastSuccessAt` is at most so old; one write for each delivery would double what a delivery costs. */
+const successEveryMs = 60_000
+
+export class EndpointHistory {
+  private readonly deps: HistoryDeps
+  private readonly noted = new LRUCache<string, true>({ max: 5_000, ttl: successEveryMs })
+
+  constructor(deps: HistoryDeps) {
+    this.deps = deps
+  }
+
+  async succeeded(endpoint: EndpointRecord, at: number): Promise<void> {
+    if (endpoint.failingSince === null && this.noted.has(endpoint.id)) return
+    this.noted.set(endpoint.id, true)
+    await this.deps.endpoints.update(endpoint.id, { lastSuccessAt: at, failingSince: null })
+    if (endpoint.failingSince !== null) this.deps.readyEndpoints.forget(endpoint.id)
+  }
+
+  async failed(endpoint: EndpointRecord, at: number): Promise<void> {
+    if (endpoint.failingSince === null) {
+      this.noted.delete(endpoint.id)
+      await this.deps.endpoints.update(endpoint.id, { failingSince: at })
+      this.deps.readyEndpoints.forget(endpoint.id)
+    } else if (at - endpoint.failingSince >= failingLimitMs) {
+      await this.disable(endpoint.id, 'failing_for_5_days', at)
+    }
+  }
+
+  /** Once; `webhook.disabled` tells the session's other endpoints. */
+  async disable(endpointId: string, reason: string, at: number): Promise<void> {
+    const outcome = await this.deps.endpoints.disable(endpointId, reason, at, (after) => [
+      { type: 'webhook.disabled', data: { endpoint: endpointView(after) } },
+    ])
+    this.deps.readyEndpoints.forget(endpointId)
+    if (!outcome) return
+    this.deps.log.warn({ endpointId, reason }, 'webhook.disabled')
+    announceEvents(this.deps, outcome.published)
+  }
+}
