@@ -109,7 +109,7 @@ export class SandboxClient {
 
   /** Oldest first; at most the last 5,000 that the phone keeps. */
   messages = (phoneNumber: string, filter: { chat?: string; after?: number; limit?: number } = {}): Promise<SandboxMessage[]> => {
-    const query = new URLSearchParams(Object.entries(filter).map(([name, value]) => [name, String(value)]))
+    const query = new URLSearchParams(Object.entries(filter).map(([name, value]) => [name, String(value)])).toString()
     return this.#call('GET', `${path(phoneNumber, 'messages')}?${query}`)
   }
 
@@ -143,7 +143,7 @@ export class SandboxClient {
     })
     const text = await response.text()
     const value: unknown = text === '' ? undefined : JSON.parse(text)
-    if (!response.ok) throw new SandboxProblem(response.status, (value ?? {}) as { code?: string; detail?: string })
+    if (!response.ok) throw new SandboxProblem(response.status, value ?? {})
     return value as T
   }
 }
