@@ -1,5 +1,14 @@
 // BullMQ the way this product uses it: bounded histories, one prefix, no blocking connection where many queues share a process.
-import { createRedisBackend, Queue, Worker, type Job, type JobsOptions, type Processor, type WorkerOptions } from 'bullmq'
+import {
+  createRedisBackend,
+  DelayedError,
+  Queue,
+  Worker,
+  type Job,
+  type JobsOptions,
+  type Processor,
+  type WorkerOptions,
+} from 'bullmq'
 import type { Redis } from 'ioredis'
 import { bullPrefix } from './redis.ts'
 
@@ -71,4 +80,10 @@ export async function closeWorker(worker: Worker<never> | Worker, deadlineMs: nu
   } finally {
     clearTimeout(forced)
   }
+}
+
+/** Inside a processor: puts the job off until then, without counting an attempt. Never returns. */
+export async function comeBackAt(job: Job<never> | Job, untilMs: number, token: string | undefined): Promise<never> {
+  await job.moveToDelayed(untilMs, token)
+  throw new DelayedError()
 }

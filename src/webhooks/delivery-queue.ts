@@ -1,6 +1,9 @@
 // The two delivery queues: first attempts, and retries apart from them so that they never delay what is new.
 import type { Redis } from 'ioredis'
-import { createQueue, type Queue } from '../platform/queue.ts'
+import { jittered } from '../platform/backoff.ts'
+import { AppError } from '../platform/errors.ts'
+import type { Log } from '../platform/log.ts'
+import { comeBackAt, createQueue, createWorker, type Queue, type Worker } from '../platform/queue.ts'
 
 export const firstAttemptQueueName = 'webhook-deliveries'
 export const retryQueueName = 'webhook-retries'
@@ -54,8 +57,44 @@ export function createRetryQueue(redis: Redis, prefix: string): DeliveryQueue {
   return new DeliveryQueue(createQueue<DeliveryJob>(retryQueueName, redis, prefix, leavesNothing))
 }
 
-/** The delivery a job is for. */
-export function deliveryIdOf(jobId: string): string {
+export type DeliveryHandler = (
+  job: DeliveryJob & { deliveryId: string },
+) => Promise<{ outcome: 'deferred'; until: number } | { outcome: string }>
+
+/** A killed worker's jobs run again elsewhere after about `lockMs` and one check. */
+const lockMs = 10_000
+const stalledCheckMs = 5_000
+const afterErrorMs = 5_000
+
+/** Not running yet: call `run()`. A deferred job, or one whose handler failed, comes back without a retry of BullMQ's being counted. */
+export function createDeliveryWorker(
+  name: typeof firstAttemptQueueName | typeof retryQueueName,
+  deps: { redis: Redis; prefix: string; log: Log; deliver: DeliveryHandler },
+  concurrency: number,
+): Worker<DeliveryJob> {
+  return createWorker<DeliveryJob>(
+    name,
+    deps.redis,
+    deps.prefix,
+    async (job, token) => {
+      const deliveryId = deliveryIdOf(job.id ?? '')
+      let until: number
+      try {
+        const result = await deps.deliver({ ...job.data, deliveryId })
+        if (!('until' in result)) return
+        until = result.until
+      } catch (err) {
+        const isExpected = err instanceof AppError && err.retryable
+        deps.log[isExpected ? 'info' : 'error']({ err, deliveryId, endpointId: job.data.endpointId }, 'webhook.delivery_failed')
+        until = Date.now() + jittered(afterErrorMs, 0.2)
+      }
+      await comeBackAt(job, until, token)
+    },
+    { concurrency, lockDuration: lockMs, stalledInterval: stalledCheckMs, maxStalledCount: 3 },
+  )
+}
+
+function deliveryIdOf(jobId: string): string {
   const end = jobId.indexOf('-')
   return end === -1 ? jobId : jobId.slice(0, end)
 }

@@ -1,5 +1,5 @@
 // The HTTP client of webhooks: connects only where the guard allows, checked at connect time; keeps connections, follows nothing.
-import type { LookupAddress } from 'node:dns'
+import type { LookupAddress, LookupOptions } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { Agent, buildConnector } from 'undici'
 import { AppError } from '../platform/errors.ts'
@@ -34,17 +34,41 @@ export function createGuardedAgent(policy: GuardPolicy): Agent {
   })
 }
 
+/** Lookups hold one of the few threads of the process while they last: each name has one at most. */
 function guardedLookup(policy: GuardPolicy): LookupFunction {
-  return (hostname, options, callback) => {
-    policy.lookup(hostname, { all: true }, (error, addresses) => {
-      if (error) return callback(error, '', 0)
-      if (addresses.length === 0) return callback(new Error('the name has no address'), '', 0)
-      if (addresses.some(({ address }) => !isAllowedAddress(address, policy))) return callback(notAllowed(), '', 0)
-      if (options.all) return callback(null, addresses)
-      const first = preferred(addresses, options.family)
-      return callback(null, first.address, first.family)
-    })
+  const running = new Map<string, Promise<LookupAddress[]>>()
+  const resolve = (hostname: string) => {
+    const joined = running.get(hostname)
+    if (joined) return joined
+    const lookup = resolveAllowed(policy, hostname).finally(() => running.delete(hostname))
+    running.set(hostname, lookup)
+    return lookup
   }
+  const answer = async (hostname: string, options: LookupOptions, callback: Parameters<LookupFunction>[2]) => {
+    let addresses: LookupAddress[]
+    try {
+      addresses = await resolve(hostname)
+    } catch (error) {
+      callback(error as NodeJS.ErrnoException, '', 0)
+      return
+    }
+    if (options.all) {
+      callback(null, addresses)
+    } else {
+      const first = preferred(addresses, options.family)
+      callback(null, first.address, first.family)
+    }
+  }
+  return (hostname, options, callback) => void answer(hostname, options, callback)
+}
+
+async function resolveAllowed(policy: GuardPolicy, hostname: string): Promise<LookupAddress[]> {
+  const addresses = await new Promise<LookupAddress[]>((resolve, reject) => {
+    policy.lookup(hostname, { all: true }, (error, found) => (error ? reject(error) : resolve(found)))
+  })
+  if (addresses.length === 0) throw Object.assign(new Error('the name has no address'), { code: 'ENOTFOUND' })
+  if (addresses.some(({ address }) => !isAllowedAddress(address, policy))) throw notAllowed()
+  return addresses
 }
 
 function preferred(addresses: LookupAddress[], family: unknown): LookupAddress {
