@@ -52,3 +52,18 @@ export function wakeChannel(prefix: string, sessionId: string): string {
 export function claimChannel(prefix: string): string {
   return redisKey(prefix, 'wake')
 }
+
+/** The Redis server run that leases were last seen in: another one may have lost writes. */
+export function fleetRunKey(prefix: string): string {
+  return redisKey(prefix, 'fleet', 'run')
+}
+
+/** Exists for one TTL after Redis may have lost writes: holders put their leases back, nobody takes sessions that were held before. */
+export function quarantineKey(prefix: string): string {
+  return redisKey(prefix, 'fleet', 'quarantine')
+}
+
+/** GCRA time of the next socket open of the whole fleet. */
+export function socketOpensKey(prefix: string): string {
+  return redisKey(prefix, 'fleet', 'socket-opens')
+}

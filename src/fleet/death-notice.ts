@@ -1,0 +1,127 @@
+// Proof of death between processes of one machine: a unix socket that only the kernel closes. Refused means dead; nothing else does.
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, readFile, unlink } from 'node:fs/promises'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Log } from '../platform/log.ts'
+import type { WorkerView } from '../sessions/worker-heartbeat.ts'
+
+/** `sun_path` holds 108 bytes with its end. */
+const longestPath = 107
+
+/** The kernel's boot id; a random one where there is none, so that nothing is ever proved there. */
+export async function readBootId(): Promise<string> {
+  try {
+    return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
+  } catch {
+    return randomBytes(16).toString('hex')
+  }
+}
+
+/** Listens for as long as this process lives: nothing in it closes the listener. To be called before the first heartbeat. */
+export async function listenUntilDeath(dataDir: string): Promise<string> {
+  const path = await socketPath(dataDir)
+  const server = createServer((neighbour) => {
+    neighbour.on('error', () => neighbour.destroy())
+    neighbour.resume()
+    neighbour.unref()
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ path, backlog: 511 }, resolve)
+  })
+  server.unref()
+  listeners.add(server)
+  return path
+}
+
+/** A server that is collected as garbage would look like a death. */
+const listeners = new Set<Server>()
+
+async function socketPath(dataDir: string): Promise<string> {
+  const name = `${randomBytes(8).toString('hex')}.sock`
+  const inData = join(dataDir, 'workers', name)
+  if (Buffer.byteLength(inData) <= longestPath) {
+    await mkdir(join(dataDir, 'workers'), { recursive: true, mode: 0o700 })
+    return inData
+  }
+  const owner = createHash('sha256').update(dataDir).digest('hex').slice(0, 12)
+  return join(tmpdir(), `uj-${owner}-${name}`)
+}
+
+interface DeathWatchDeps {
+  hostId: string
+  bootId: string
+  ownSocket: string
+  log: Log
+  /** The process of this heartbeat is gone for certain. */
+  onDeath(worker: WorkerView): void
+}
+
+export class DeathWatch {
+  readonly #deps: DeathWatchDeps
+  /** By socket path, which a process keeps for its whole life. */
+  readonly #neighbours = new Map<string, { worker: WorkerView; socket: Socket | null }>()
+  #isClosed = false
+
+  constructor(deps: DeathWatchDeps) {
+    this.#deps = deps
+  }
+
+  /** Keeps a connection to every living worker of this machine. */
+  round(workers: readonly WorkerView[]): void {
+    const { hostId, bootId, ownSocket } = this.#deps
+    const present = new Set<string>()
+    for (const worker of workers) {
+      if (worker.hostId !== hostId || worker.bootId !== bootId || worker.deathSocket === ownSocket) continue
+      present.add(worker.deathSocket)
+      const known = this.#neighbours.get(worker.deathSocket)
+      if (known) known.worker = worker
+      else this.#neighbours.set(worker.deathSocket, { worker, socket: null })
+      this.#hold(worker.deathSocket)
+    }
+    for (const [path, { socket }] of this.#neighbours) {
+      if (present.has(path)) continue
+      this.#neighbours.delete(path)
+      socket?.destroy()
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const { socket } of this.#neighbours.values()) socket?.destroy()
+    this.#neighbours.clear()
+  }
+
+  #hold(path: string): void {
+    const neighbour = this.#neighbours.get(path)
+    if (this.#isClosed || !neighbour || neighbour.socket) return
+    const socket = connect({ path })
+    neighbour.socket = socket
+    let wasConnected = false
+    let refused = false
+    socket.unref()
+    socket.on('connect', () => {
+      wasConnected = true
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      refused = error.code === 'ECONNREFUSED' && !wasConnected
+    })
+    socket.on('close', () => {
+      const current = this.#neighbours.get(path)
+      if (current?.socket !== socket) return
+      current.socket = null
+      if (refused) this.#bury(path, current.worker)
+      // The end of a connection proves nothing yet; being refused now would.
+      else if (wasConnected) this.#hold(path)
+    })
+  }
+
+  #bury(path: string, worker: WorkerView): void {
+    this.#neighbours.delete(path)
+    this.#deps.log.warn({ incarnation: worker.incarnation, workerPid: worker.pid }, 'worker.found_dead')
+    void unlink(path).catch(() => undefined)
+    this.#deps.onDeath(worker)
+  }
+}
