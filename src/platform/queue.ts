@@ -72,13 +72,19 @@ export function createPulledWorker<Data>(name: string, redis: Redis, prefix: str
   return worker
 }
 
-/** `worker.close()` waits without limit for running jobs; after the deadline it is forced and the jobs run again elsewhere. */
+/**
+ * `worker.close()` waits without limit for running jobs, and a second, forced call only joins the first. After the deadline this stops
+ * waiting: what still runs is the process's end to cut, and those jobs run again elsewhere when their locks have expired.
+ */
 export async function closeWorker(worker: Worker<never> | Worker, deadlineMs: number): Promise<void> {
-  const forced = setTimeout(() => void worker.close(true).catch(() => undefined), deadlineMs)
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, deadlineMs)
+  })
   try {
-    await worker.close()
+    await Promise.race([worker.close(), deadline])
   } finally {
-    clearTimeout(forced)
+    clearTimeout(timer)
   }
 }
 

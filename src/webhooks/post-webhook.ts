@@ -1,6 +1,6 @@
-// One HTTP attempt: bounded in time and bytes, follows nothing, and never throws.
+// One HTTP attempt: bounded in time and bytes, and it follows nothing.
 import type { Dispatcher } from 'undici'
-import { hasCode } from '../platform/errors.ts'
+import { AppError, hasCode } from '../platform/errors.ts'
 import { parseRetryAfter } from './retry-schedule.ts'
 
 export interface WebhookRequest {
@@ -37,11 +37,14 @@ export function isReceiverFailure(result: AttemptResult): boolean {
   return status >= 500 || status === 429 || status === 408 || status === 425
 }
 
-/** `timeoutMs` spans everything: name, connection, answer and its body. */
+/**
+ * Whatever the receiver does is a result. `timeoutMs` spans everything: name, connection, answer and its body.
+ * @throws AppError `shutting_down` when the dispatcher was destroyed meanwhile: nothing is known of this attempt.
+ */
 export async function postWebhook(dispatcher: Dispatcher, request: WebhookRequest, timeoutMs: number): Promise<AttemptResult> {
   const at = Date.now()
   const startedAt = performance.now()
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined
     let status: number | null = null
     let retryAfterMs: number | null = null
@@ -61,6 +64,13 @@ export async function postWebhook(dispatcher: Dispatcher, request: WebhookReques
         answer: status === null ? null : firstKilobyte(chunks),
         retryAfterMs,
       })
+    }
+    const fail = (error: unknown) => {
+      const code = codeOf(error)
+      if (code !== 'UND_ERR_DESTROYED' && code !== 'UND_ERR_CLOSED') return settle(errorWord(error))
+      settled = true
+      clearTimeout(timer)
+      return reject(new AppError('shutting_down', undefined, { cause: error }))
     }
     const timer = setTimeout(() => {
       settle('timed_out')
@@ -86,7 +96,7 @@ export async function postWebhook(dispatcher: Dispatcher, request: WebhookReques
         running.abort(new Error('the answer is too long'))
       },
       onResponseEnd: () => settle(null),
-      onResponseError: (_, error) => settle(errorWord(error)),
+      onResponseError: (_, error) => fail(error),
     }
     const { url } = request
     try {
@@ -102,7 +112,7 @@ export async function postWebhook(dispatcher: Dispatcher, request: WebhookReques
         handler,
       )
     } catch (error) {
-      settle(errorWord(error))
+      fail(error)
     }
   })
 }

@@ -34,9 +34,11 @@ const defaults: DeliverySettings = { answerTimeoutMs, breaker: breakerDefaults, 
 /** Places for jobs, not threads: nearly all of them wait for an answer. */
 const firstAttemptConcurrency = 200
 const retryConcurrency = 50
+/** Time to give back the jobs whose requests were cut. */
+const cutMs = 1_500
 
 export interface RunningDeliveries {
-  /** Takes no more jobs, lets requests in flight finish until the deadline, then cuts them: their jobs run again elsewhere. */
+  /** Takes no more jobs and lets requests in flight finish; cuts them at the deadline, and their deliveries come back elsewhere. */
   close(deadlineMs: number): Promise<void>
 }
 
@@ -72,7 +74,9 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
   }
   return {
     close: async (deadlineMs) => {
-      await Promise.all(workers.map(async (worker) => closeWorker(worker, deadlineMs)))
+      const cut = setTimeout(() => void dispatcher.destroy().catch(() => undefined), deadlineMs)
+      await Promise.all(workers.map(async (worker) => closeWorker(worker, deadlineMs + cutMs)))
+      clearTimeout(cut)
       await dispatcher.destroy()
       breakers.close()
       await deliveryQueue.close()
