@@ -3,12 +3,12 @@ import type { Redis } from 'ioredis'
 import type { Log } from '../platform/log.ts'
 import { wakeSession } from '../sessions/live-session.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
-import type { MessageStore } from '../store/message-store.ts'
+import { lanes, type MessageStore } from '../store/message-store.ts'
 import { describeMessage } from './message-events.ts'
 import { isSendingTooLong } from './message.ts'
 
 export interface RequeueDeps {
-  messages: Pick<MessageStore, 'listSessionsWithStale' | 'listUnfinished' | 'get' | 'advance'>
+  messages: Pick<MessageStore, 'listSessionsWithStale' | 'list' | 'advance'>
   redis: Redis
   prefix: string
   announce: (published: PublishedEvent[]) => void
@@ -35,18 +35,15 @@ export async function requeueStranded(deps: RequeueDeps): Promise<number> {
 }
 
 async function failOverdue(deps: RequeueDeps, sessionId: string, now: number): Promise<void> {
-  // One in flight per lane at most, and what is in flight is the oldest of its lane or was before others stepped aside.
-  for (const priority of ['high', 'normal', 'bulk'] as const) {
-    for (const row of await deps.messages.listUnfinished(sessionId, { priority, limit: 1 })) {
-      const message = row.status === 'sending' ? await deps.messages.get(sessionId, row.id) : null
-      if (!message || !isSendingTooLong(message, now)) continue
-      const error = {
-        code: 'outcome_unknown',
-        detail: 'No acknowledgement from WhatsApp within a day. It may or may not have arrived.',
-      }
-      const outcome = await deps.messages.advance(sessionId, row.id, { to: 'failed', at: now, error }, describeMessage)
-      if (outcome) deps.announce(outcome.published)
-      deps.log.warn({ sessionId, messageId: row.id, code: error.code }, 'message.failed')
+  const sending = await deps.messages.list({ sessionId, status: 'sending', limit: lanes.length })
+  for (const message of sending.data.filter((each) => isSendingTooLong(each, now))) {
+    const error = {
+      code: 'outcome_unknown',
+      detail: 'No acknowledgement from WhatsApp within a day. It may or may not have arrived.',
     }
+    const outcome = await deps.messages.advance(sessionId, message.id, { to: 'failed', at: now, error }, describeMessage)
+    if (!outcome) continue
+    deps.announce(outcome.published)
+    deps.log.warn({ sessionId, messageId: message.id, code: error.code }, 'message.failed')
   }
 }
