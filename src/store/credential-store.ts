@@ -26,8 +26,12 @@ export interface CredentialStore {
   write(sessionId: string, epoch: number, entries: SealedEntry[], dataKey?: WrappedDataKey): Promise<void>
   /** Everything of the session, the data key too. @throws AppError `stale_epoch` */
   erase(sessionId: string, epoch: number): Promise<void>
-  /** Sessions whose data key is wrapped by another master key than this one. */
-  listWrappedByOthers(masterKeyId: string, limit: number): Promise<{ sessionId: string; dataKey: WrappedDataKey }[]>
+  /** Sessions whose data key is wrapped by another master key than this one, in id order. */
+  listWrappedByOthers(
+    masterKeyId: string,
+    limit: number,
+    afterSessionId?: string,
+  ): Promise<{ sessionId: string; dataKey: WrappedDataKey }[]>
   /** Compare-and-set on the old master key id. */
   rewrap(sessionId: string, oldMasterKeyId: string, next: WrappedDataKey): Promise<boolean>
 }

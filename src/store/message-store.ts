@@ -157,8 +157,8 @@ export interface MessageStore {
   ): Promise<Outcome<MessageRecord>[]>
   /** Queued and sending rows by sequence. */
   listUnfinished(sessionId: string, query: { priority?: Lane; limit: number }): Promise<UnfinishedMessage[]>
-  /** Sessions with queued or sending messages unchanged since `before`: candidates for re-queueing. */
-  listSessionsWithStale(before: number, limit: number): Promise<string[]>
+  /** Sessions with queued or sending messages unchanged since `before`: candidates for re-queueing. In id order, for paging by `afterSessionId`. */
+  listSessionsWithStale(before: number, limit: number, afterSessionId?: string): Promise<string[]>
   /** Stores an inbound message once per (session, recipient, participant, whatsappId); null when it is there already. */
   storeInbound(message: MessageRecord, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord> | null>
   get(sessionId: string, id: string): Promise<MessageRecord | null>

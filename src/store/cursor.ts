@@ -1,0 +1,51 @@
+// Opaque list cursors: the sort position of the last row given out.
+import { AppError } from '../platform/errors.ts'
+
+export type CursorPart = string | number
+
+export function encodeCursor(parts: CursorPart[]): string {
+  return Buffer.from(JSON.stringify(parts)).toString('base64url')
+}
+
+/**
+ * @param shape the kinds of the parts, as they were encoded
+ * @throws AppError `invalid_request` for anything that `encodeCursor` did not make
+ */
+export function decodeCursor<const Shape extends readonly ('string' | 'number')[]>(
+  text: string,
+  shape: Shape,
+): { [K in keyof Shape]: Shape[K] extends 'string' ? string : number } {
+  const parts = parse(text)
+  const fits =
+    Array.isArray(parts) &&
+    parts.length === shape.length &&
+    parts.every((part, i) => typeof part === shape[i] && (typeof part === 'string' || Number.isSafeInteger(part)))
+  if (!fits) throw badCursor()
+  return parts as { [K in keyof Shape]: Shape[K] extends 'string' ? string : number }
+}
+
+export function badCursor(): AppError {
+  return new AppError('invalid_request', 'The cursor is not one that this list gave out.', {
+    errors: [{ path: 'cursor', message: 'is not a cursor of this list' }],
+  })
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** Rows were asked for with `limit + 1`: the extra one only says that there are more. */
+export function toPage<Row, Item>(
+  rows: Row[],
+  limit: number,
+  toItem: (row: Row) => Item,
+  position: (row: Row) => CursorPart[],
+): { data: Item[]; nextCursor: string | null } {
+  const page = rows.slice(0, limit)
+  const last = page.at(-1)
+  return { data: page.map(toItem), nextCursor: rows.length > limit && last ? encodeCursor(position(last)) : null }
+}

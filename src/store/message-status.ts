@@ -1,0 +1,54 @@
+// The message's state machine: which step is one forward, and what the time line looks like after it.
+import type { MessageRecord, MessageStatus, StatusChange } from './message-store.ts'
+
+const rank: Partial<Record<MessageStatus, number>> = {
+  scheduled: 0,
+  queued: 1,
+  sending: 2,
+  sent: 3,
+  delivered: 4,
+  read: 5,
+  played: 6,
+}
+/** What a later one implies: a message that was read has been delivered and sent. */
+const implied = ['sent', 'delivered', 'read'] as const
+
+export function isUnfinished(status: MessageStatus): status is 'queued' | 'sending' {
+  return status === 'queued' || status === 'sending'
+}
+
+/**
+ * Forward only. Cancel and expiry are open until `sending`, failure until `sent`; what ended stays ended, but a failure of
+ * unknown outcome gives way to proof that WhatsApp had the message after all.
+ */
+export function canAdvance(from: MessageStatus, to: MessageStatus, error: { code: string } | null = null): boolean {
+  const start = rank[from]
+  if (start === undefined) return from === 'failed' && error?.code === 'outcome_unknown' && (rank[to] ?? 0) >= 3
+  if (to === 'failed') return start < 3
+  if (to === 'expired' || to === 'canceled') return start < 2
+  const end = rank[to]
+  if (end === undefined || end <= start) return false
+  return start > 0 || end === 1
+}
+
+/** The record after `change`, or null when that is no step forward. Steps jumped over get the same time, so that time lines are complete. */
+export function advanced(record: MessageRecord, change: StatusChange): MessageRecord | null {
+  const { to, at } = change
+  if (!canAdvance(record.status, to, record.error)) return null
+  const reachedAt = { ...record.reachedAt }
+  const end = rank[to]
+  if (end !== undefined) {
+    for (const step of implied) if ((rank[step] ?? 0) < end) reachedAt[step] ??= at
+  }
+  reachedAt[to] = at
+  return {
+    ...record,
+    status: to,
+    error: to === 'failed' ? (change.error ?? null) : null,
+    address: change.address ? { ...record.address, ...change.address } : record.address,
+    heldBy: null,
+    heldUntil: null,
+    reachedAt,
+    updatedAt: Math.max(record.updatedAt, at),
+  }
+}

@@ -1,0 +1,94 @@
+// Accepting a message: idempotency key, depth, sequence, message and events in one transaction.
+import type { Describe, PublishedEvent } from '../event-store.ts'
+import { isUnfinished } from '../message-status.ts'
+import type { AcceptOutcome, MessageRecord, MessageStore } from '../message-store.ts'
+import type { SqliteDatabase } from './database.ts'
+import { findMessage, insertMessage, toMessage } from './message-row.ts'
+import { insertEvents, publish } from './outbox.ts'
+
+type AcceptInput = Parameters<MessageStore['accept']>[0]
+
+/** Must run inside `write`. */
+export function acceptMessage(db: SqliteDatabase, input: AcceptInput, describe: Describe<MessageRecord>): AcceptOutcome {
+  const { idempotency, maxQueueDepth, now } = input
+  const { sessionId } = input.message
+  const counters = db
+    .sql(
+      `SELECT message_sequence, event_sequence, depth, scheduled FROM session_counters
+       JOIN sessions ON sessions.id = session_id WHERE session_id = ? AND deleted_at IS NULL`,
+    )
+    .get(sessionId) as { message_sequence: number; event_sequence: number; depth: number; scheduled: number } | undefined
+  if (!counters) return { outcome: 'no_session' }
+
+  if (idempotency) {
+    const earlier = earlierAnswer(db, sessionId, idempotency, now)
+    if (earlier) return earlier
+  }
+  const isScheduled = input.message.status === 'scheduled'
+  const depth = isScheduled ? counters.scheduled : counters.depth
+  if (depth >= maxQueueDepth) return { outcome: 'queue_full', depth }
+
+  const message = { ...input.message, sequence: isScheduled ? null : counters.message_sequence + 1 }
+  insertMessage(db, message)
+  if (idempotency) {
+    db.sql(
+      `INSERT INTO idempotency_keys (session_id, key, body_hash, message_id, expires_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (session_id, key) DO UPDATE SET body_hash = excluded.body_hash, message_id = excluded.message_id,
+         expires_at = excluded.expires_at`,
+    ).run(sessionId, idempotency.key, idempotency.bodyHash, message.id, idempotency.expiresAt)
+  }
+  const drafts = describe(message)
+  db.sql(
+    'UPDATE session_counters SET message_sequence = ?, event_sequence = ?, depth = ?, scheduled = ? WHERE session_id = ?',
+  ).run(
+    message.sequence ?? counters.message_sequence,
+    counters.event_sequence + drafts.length,
+    counters.depth + Number(isUnfinished(message.status)),
+    counters.scheduled + Number(isScheduled),
+    sessionId,
+  )
+  return { outcome: 'accepted', message, published: insertEvents(db, sessionId, drafts, now, counters.event_sequence) }
+}
+
+function earlierAnswer(
+  db: SqliteDatabase,
+  sessionId: string,
+  idempotency: NonNullable<AcceptInput['idempotency']>,
+  now: number,
+): AcceptOutcome | null {
+  const earlier = db
+    .sql('SELECT body_hash, message_id FROM idempotency_keys WHERE session_id = ? AND key = ? AND expires_at > ?')
+    .get(sessionId, idempotency.key, now)
+  if (!earlier) return null
+  if (earlier['body_hash'] !== idempotency.bodyHash) return { outcome: 'key_reused' }
+  const message = findMessage(db, sessionId, earlier['message_id'] as string)
+  return message && { outcome: 'replayed', message }
+}
+
+/** Must run inside `write`. Null when it is there already, or its session is gone. */
+export function storeInbound(
+  db: SqliteDatabase,
+  message: MessageRecord,
+  describe: Describe<MessageRecord>,
+): { record: MessageRecord; published: PublishedEvent[] } | null {
+  const known = db
+    .sql(
+      `SELECT 1 FROM messages WHERE session_id = ? AND whatsapp_id = ? AND recipient = ? AND coalesce(participant, '') = ?
+       AND direction = 'inbound'`,
+    )
+    .get(message.sessionId, message.whatsappId, message.recipient, message.participant ?? '')
+  if (known || !db.sql('SELECT 1 FROM session_counters WHERE session_id = ?').get(message.sessionId)) return null
+  insertMessage(db, message)
+  return { record: message, published: publish(db, message.sessionId, describe(message), message.createdAt) }
+}
+
+export function findByWhatsappId(db: SqliteDatabase, sessionId: string, whatsappId: string): MessageRecord | null {
+  const row =
+    db
+      .sql(`SELECT * FROM messages WHERE session_id = ? AND whatsapp_id = ? AND direction = 'outbound'`)
+      .get(sessionId, whatsappId) ??
+    db
+      .sql(`SELECT * FROM messages WHERE session_id = ? AND whatsapp_id = ? AND direction = 'inbound' LIMIT 1`)
+      .get(sessionId, whatsappId)
+  return row ? toMessage(row) : null
+}

@@ -1,0 +1,109 @@
+// Webhook deliveries in SQLite.
+import { decodeCursor, toPage } from '../cursor.ts'
+import { attempted } from '../delivery-status.ts'
+import type { DeliveryAttempt, DeliveryRecord, DeliveryStatus, DeliveryStore, EventType } from '../event-store.ts'
+import type { SqliteDatabase } from './database.ts'
+import { insertDelivery } from './outbox.ts'
+
+export function createDeliveries(db: SqliteDatabase): DeliveryStore {
+  const find = (id: string): DeliveryRecord | null => {
+    const row = db.sql('SELECT * FROM deliveries WHERE id = ?').get(id)
+    return row ? toDelivery(row) : null
+  }
+
+  return {
+    get: (id) => db.read(() => find(id)),
+
+    list: ({ endpointId, status, limit, cursor }) =>
+      db.read(() => {
+        const [n] = cursor ? decodeCursor(cursor, ['number']) : [Number.MAX_SAFE_INTEGER]
+        const rows = status
+          ? db
+              .sql('SELECT * FROM deliveries WHERE endpoint_id = ? AND status = ? AND n < ? ORDER BY n DESC LIMIT ?')
+              .all(endpointId, status, n, limit + 1)
+          : db
+              .sql('SELECT * FROM deliveries WHERE endpoint_id = ? AND n < ? ORDER BY n DESC LIMIT ?')
+              .all(endpointId, n, limit + 1)
+        return toPage(rows, limit, toDelivery, (row) => [row['n'] as number])
+      }),
+
+    recordAttempt: (id, attempt, next) =>
+      db.write(() => {
+        const delivery = find(id)
+        if (!delivery) return null
+        const after = attempted(delivery, attempt, next)
+        db.sql(
+          `UPDATE deliveries SET status = ?, attempt_count = ?, next_attempt_at = ?, dead_reason = ?, attempts = ?, updated_at = ?
+           WHERE id = ?`,
+        ).run(
+          after.status,
+          after.attemptCount,
+          after.nextAttemptAt,
+          after.deadReason,
+          JSON.stringify(after.attempts),
+          after.updatedAt,
+          id,
+        )
+        return after
+      }),
+
+    bury: (ids, deadReason, at) =>
+      db.write(() => {
+        const statement = db.sql(
+          `UPDATE deliveries SET status = 'dead', dead_reason = ?, next_attempt_at = NULL, updated_at = ?
+           WHERE id = ? AND status IN ('pending', 'failed')`,
+        )
+        for (const id of ids) statement.run(deadReason, at, id)
+      }),
+
+    listDue: (now, limit) =>
+      db.read(() =>
+        db
+          .sql(
+            `SELECT * FROM deliveries WHERE status IN ('pending', 'failed') AND next_attempt_at <= ?
+             ORDER BY next_attempt_at LIMIT ?`,
+          )
+          .all(now, limit)
+          .map(toDelivery),
+      ),
+
+    postpone: (ids, nextAttemptAt) =>
+      db.write(() => {
+        const statement = db.sql(`UPDATE deliveries SET next_attempt_at = ? WHERE id = ? AND status IN ('pending', 'failed')`)
+        for (const id of ids) statement.run(nextAttemptAt, id)
+      }),
+
+    create: (records) =>
+      db.write(() => {
+        const at = Date.now()
+        return records.flatMap((record) => find(insertDelivery(db, record, at)) ?? [])
+      }),
+
+    countByStatus: (endpointId) =>
+      db.read(() => {
+        const counts: Record<DeliveryStatus, number> = { pending: 0, succeeded: 0, failed: 0, dead: 0 }
+        const rows = endpointId
+          ? db.sql('SELECT status, count FROM delivery_counts WHERE endpoint_id = ?').all(endpointId)
+          : db.sql('SELECT status, sum(count) AS count FROM delivery_counts GROUP BY status').all()
+        for (const row of rows) counts[row['status'] as DeliveryStatus] = row['count'] as number
+        return counts
+      }),
+  }
+}
+
+function toDelivery(row: Record<string, unknown>): DeliveryRecord {
+  return {
+    id: row['id'] as string,
+    eventId: row['event_id'] as string,
+    endpointId: row['endpoint_id'] as string,
+    sessionId: row['session_id'] as string,
+    eventType: row['event_type'] as EventType,
+    status: row['status'] as DeliveryStatus,
+    attemptCount: row['attempt_count'] as number,
+    nextAttemptAt: row['next_attempt_at'] as number | null,
+    deadReason: row['dead_reason'] as string | null,
+    attempts: JSON.parse(row['attempts'] as string) as DeliveryAttempt[],
+    createdAt: row['created_at'] as number,
+    updatedAt: row['updated_at'] as number,
+  }
+}

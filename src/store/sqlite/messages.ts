@@ -1,0 +1,113 @@
+// Messages in SQLite.
+import { advanced } from '../message-status.ts'
+import type { MessageRecord, MessageStore } from '../message-store.ts'
+import { acceptMessage, findByWhatsappId, storeInbound } from './accept-message.ts'
+import type { SqliteDatabase } from './database.ts'
+import { listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
+import { findMessage, saveChange, toMessage } from './message-row.ts'
+import { requireEpoch } from './session-row.ts'
+import { takeMessage } from './take-message.ts'
+
+export function createMessages(db: SqliteDatabase): MessageStore {
+  return {
+    accept: (input, describe) => db.write(() => acceptMessage(db, input, describe)),
+
+    take: (input, describe) => db.write(() => takeMessage(db, input, describe)),
+
+    advance: (sessionId, id, change, describe) =>
+      db.write(() => {
+        const message = findMessage(db, sessionId, id)
+        const after = message && advanced(message, change)
+        return after && saveChange(db, message, after, change.at, describe)
+      }),
+
+    advanceByWhatsappId: (sessionId, whatsappIds, change, describe) =>
+      db.write(() =>
+        [...new Set(whatsappIds)].flatMap((whatsappId) => {
+          const row = db
+            .sql(`SELECT * FROM messages WHERE session_id = ? AND whatsapp_id = ? AND direction = 'outbound'`)
+            .get(sessionId, whatsappId)
+          const message = row && toMessage(row)
+          const after = message && advanced(message, change)
+          return after ? [saveChange(db, message, after, change.at, describe)] : []
+        }),
+      ),
+
+    hold: ({ sessionId, id, epoch, heldBy, heldUntil }) =>
+      db.write(() => {
+        requireEpoch(db, sessionId, epoch)
+        const { changes } = db
+          .sql(
+            `UPDATE messages SET held_by = ?, held_until = ?, updated_at = ? WHERE id = ? AND session_id = ? AND status = 'queued'`,
+          )
+          .run(heldBy, heldUntil, Date.now(), id, sessionId)
+        return changes === 1
+      }),
+
+    cancel: (sessionId, id, at, describe) =>
+      db.write(() => {
+        const message = findMessage(db, sessionId, id)
+        if (!message) return null
+        const after = advanced(message, { to: 'canceled', at })
+        return after ? saveChange(db, message, after, at, describe) : 'too_late'
+      }),
+
+    promoteDue: (now, limit, describe) =>
+      db.write(() =>
+        db
+          .sql(`SELECT * FROM messages WHERE status = 'scheduled' AND send_at <= ? ORDER BY send_at, n LIMIT ?`)
+          .all(now, limit)
+          .map(toMessage)
+          .flatMap((message) => {
+            const after = advanced(message, { to: 'queued', at: now })
+            return after
+              ? [saveChange(db, message, { ...after, sequence: nextSequence(db, message.sessionId) }, now, describe)]
+              : []
+          }),
+      ),
+
+    expireDue: (now, limit, describe) =>
+      db.write(() =>
+        db
+          .sql(
+            `SELECT * FROM messages WHERE expires_at IS NOT NULL AND expires_at <= ? AND status IN ('queued', 'scheduled')
+             ORDER BY expires_at LIMIT ?`,
+          )
+          .all(now, limit)
+          .map(toMessage)
+          .flatMap((message) => {
+            const after = advanced(message, { to: 'expired', at: now })
+            return after ? [saveChange(db, message, after, now, describe)] : []
+          }),
+      ),
+
+    failUnfinished: (sessionId, error, at, limit, describe) =>
+      db.write(() =>
+        db
+          .sql(`SELECT * FROM messages WHERE session_id = ? AND status IN ('queued', 'sending') ORDER BY lane, sequence LIMIT ?`)
+          .all(sessionId, limit)
+          .map(toMessage)
+          .flatMap((message) => {
+            const after = advanced(message, { to: 'failed', at, error })
+            return after ? [saveChange(db, message, after, at, describe)] : []
+          }),
+      ),
+
+    listUnfinished: (sessionId, query) => db.read(() => listUnfinished(db, sessionId, query)),
+    listSessionsWithStale: (before, limit, afterSessionId = '') =>
+      db.read(() => listSessionsWithStale(db, before, limit, afterSessionId)),
+    storeInbound: (message, describe) => db.write(() => storeInbound(db, message, describe)),
+    get: (sessionId, id) => db.read(() => findMessage(db, sessionId, id)),
+    findByWhatsappId: (sessionId, whatsappId) => db.read(() => findByWhatsappId(db, sessionId, whatsappId)),
+    list: (query) => db.read(() => listMessages(db, query)),
+    queueState: (sessionId) => db.read(() => queueState(db, sessionId)),
+    position: (sessionId, id) => db.read(() => positionOf(db, sessionId, id)),
+  }
+}
+
+function nextSequence(db: SqliteDatabase, sessionId: string): MessageRecord['sequence'] {
+  const row = db
+    .sql('UPDATE session_counters SET message_sequence = message_sequence + 1 WHERE session_id = ? RETURNING message_sequence')
+    .get(sessionId)
+  return row ? (row['message_sequence'] as number) : null
+}

@@ -1,0 +1,35 @@
+// The schema's version number and its forward steps.
+import type { DatabaseSync } from 'node:sqlite'
+import { AppError } from '../../platform/errors.ts'
+import { schema1 } from './schema-1.ts'
+
+/** Step i brings version i to i + 1. Never edit one that was released: add another. */
+const steps: readonly string[] = [schema1]
+
+/**
+ * One transaction; whoever comes second finds the work done. SQLite's "busy" passes through: try again.
+ * @throws AppError `configuration` when the file is newer than this version of the product
+ */
+export function migrate(db: DatabaseSync): void {
+  if (versionOf(db) === steps.length) return
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    const version = versionOf(db)
+    if (version > steps.length) {
+      throw new AppError(
+        'configuration',
+        `The database has schema version ${version}, this version of Ujumbe knows ${steps.length}: start a newer one.`,
+      )
+    }
+    for (const step of steps.slice(version)) db.exec(step)
+    db.exec(`PRAGMA user_version = ${steps.length}`)
+    db.exec('COMMIT')
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function versionOf(db: DatabaseSync): number {
+  return Number(db.prepare('PRAGMA user_version').get()?.['user_version'])
+}

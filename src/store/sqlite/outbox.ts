@@ -1,0 +1,83 @@
+// Events and the deliveries they call for, written inside the transaction of the change they tell of.
+import { newId } from '../../platform/id.ts'
+import { matchesEvent } from '../endpoint-pattern.ts'
+import { firstAttemptGraceMs, type EventDraft, type PublishedEvent } from '../event-store.ts'
+import type { SqliteDatabase } from './database.ts'
+
+/** What a change does to its session's counters. */
+export interface CounterChange {
+  depth: number
+  scheduled: number
+}
+const noChange: CounterChange = { depth: 0, scheduled: 0 }
+
+/** Must run inside `write`. A session that is gone publishes nothing. */
+export function publish(
+  db: SqliteDatabase,
+  sessionId: string,
+  drafts: EventDraft[],
+  at: number,
+  change: CounterChange = noChange,
+): PublishedEvent[] {
+  if (drafts.length === 0 && change.depth === 0 && change.scheduled === 0) return []
+  const counters = db
+    .sql(
+      `UPDATE session_counters SET event_sequence = event_sequence + ?, depth = depth + ?, scheduled = scheduled + ?
+       WHERE session_id = ? RETURNING event_sequence`,
+    )
+    .get(drafts.length, change.depth, change.scheduled, sessionId)
+  if (!counters) return []
+  return insertEvents(db, sessionId, drafts, at, Number(counters['event_sequence']) - drafts.length)
+}
+
+/** For callers that have raised the session's event sequence by `drafts.length` themselves. */
+export function insertEvents(
+  db: SqliteDatabase,
+  sessionId: string,
+  drafts: EventDraft[],
+  at: number,
+  lastSequence: number,
+): PublishedEvent[] {
+  if (drafts.length === 0) return []
+  const listening = listeningEndpoints(db, sessionId)
+  return drafts.map((draft, i) => {
+    const id = newId('evt')
+    const sequence = lastSequence + 1 + i
+    const { lastInsertRowid } = db
+      .sql('INSERT INTO events (id, session_id, sequence, type, at, data) VALUES (?, ?, ?, ?, ?, ?)')
+      .run(id, sessionId, sequence, draft.type, at, JSON.stringify(draft.data))
+    const event = { id, sessionId, sequence, type: draft.type, at, data: draft.data, cursor: String(lastInsertRowid) }
+    const wanted = listening.filter(({ patterns }) => matchesEvent(patterns, draft.type))
+    const deliveries = wanted.map(({ endpointId }) => {
+      const delivery = { eventId: id, endpointId, sessionId, eventType: draft.type, nextAttemptAt: at + firstAttemptGraceMs }
+      return { id: insertDelivery(db, delivery, at), endpointId }
+    })
+    return { event, deliveries }
+  })
+}
+
+export interface NewDelivery {
+  eventId: string
+  endpointId: string
+  sessionId: string
+  eventType: string
+  nextAttemptAt: number
+}
+
+export function insertDelivery(db: SqliteDatabase, delivery: NewDelivery, at: number): string {
+  const id = newId('dlv')
+  db.sql(
+    `INSERT INTO deliveries (id, event_id, endpoint_id, session_id, event_type, status, attempt_count, next_attempt_at, attempts,
+       created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'pending', 0, ?, '[]', ?, ?)`,
+  ).run(id, delivery.eventId, delivery.endpointId, delivery.sessionId, delivery.eventType, delivery.nextAttemptAt, at, at)
+  return id
+}
+
+function listeningEndpoints(db: SqliteDatabase, sessionId: string): { endpointId: string; patterns: string[] }[] {
+  const own = db.sql('SELECT id, events FROM endpoints WHERE session_id = ? AND enabled = 1').all(sessionId)
+  const fleetWide = db.sql('SELECT id, events FROM endpoints WHERE session_id IS NULL AND enabled = 1').all()
+  return [...own, ...fleetWide].map((row) => ({
+    endpointId: row['id'] as string,
+    patterns: JSON.parse(row['events'] as string) as string[],
+  }))
+}
