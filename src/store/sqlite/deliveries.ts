@@ -69,8 +69,10 @@ export function createDeliveries(db: SqliteDatabase): DeliveryStore {
 
     postpone: (ids, nextAttemptAt) =>
       db.write(() => {
-        const statement = db.sql(`UPDATE deliveries SET next_attempt_at = ? WHERE id = ? AND status IN ('pending', 'failed')`)
-        for (const id of ids) statement.run(nextAttemptAt, id)
+        const statement = db.sql(
+          `UPDATE deliveries SET next_attempt_at = ? WHERE id = ? AND status IN ('pending', 'failed') AND next_attempt_at < ?`,
+        )
+        for (const id of ids) statement.run(nextAttemptAt, id, nextAttemptAt)
       }),
 
     create: (records) =>
