@@ -28,6 +28,7 @@ export const errorTable = {
   cross_origin: { status: 403, retryable: false, title: 'The request came from another site. Use the API with a key instead.' },
   not_found: { status: 404, retryable: false, title: 'There is nothing here, or it does not belong to your key.' },
   method_not_allowed: { status: 405, retryable: false, title: 'This address does not take this method. See /docs.' },
+  request_timed_out: { status: 408, retryable: true, title: 'The request did not arrive whole in time. Send it again.' },
   session_already_paired: {
     status: 409,
     retryable: false,
@@ -53,6 +54,7 @@ export const errorTable = {
     retryable: false,
     title: 'This Idempotency-Key was used with another body within 24 hours.',
   },
+  headers_too_large: { status: 431, retryable: false, title: 'The headers are larger than 16 kB.' },
   queue_full: {
     status: 429,
     retryable: true,

@@ -106,3 +106,15 @@ export function redisKey(prefix: string, ...parts: string[]): string {
 export function bullPrefix(prefix: string): string {
   return `${prefix}:bull`
 }
+
+/**
+ * For requests that would be in vain without Redis; on a 'producer' connection it answers within its command time-out.
+ * @throws AppError `redis_unavailable`
+ */
+export async function pingRedis(redis: Redis): Promise<void> {
+  try {
+    await redis.ping()
+  } catch (cause) {
+    throw new AppError('redis_unavailable', undefined, { cause, retryAfterSeconds: 2 })
+  }
+}

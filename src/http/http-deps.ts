@@ -1,0 +1,30 @@
+// What the routes work with; made once by the process and given to every handler.
+import type { Redis } from 'ioredis'
+import type { Registry } from 'prom-client'
+import type { Log } from '../platform/log.ts'
+import type { AcceptDeps } from '../messages/accept-message.ts'
+import type { Store } from '../store/store.ts'
+import type { DeliveryQueue } from '../webhooks/delivery-queue.ts'
+import type { GuardPolicy } from '../webhooks/guard-url.ts'
+import type { SecretBox } from '../webhooks/secret-box.ts'
+import type { Authenticator } from './authenticate.ts'
+import type { SessionCookies } from './session-cookie.ts'
+import type { SignInLimiter } from './sign-in-limiter.ts'
+
+export interface HttpDeps {
+  store: Store
+  /** A 'producer' connection: a command fails at once while Redis is away. */
+  redis: Redis
+  prefix: string
+  log: Log
+  authenticator: Authenticator
+  cookies: SessionCookies
+  signInLimiter: SignInLimiter
+  secretBox: SecretBox
+  guardPolicy: GuardPolicy
+  deliveryQueue: DeliveryQueue
+  accept: AcceptDeps
+  metrics: Registry
+  /** Aborts when the process begins to stop. */
+  stopping: AbortSignal
+}

@@ -1,0 +1,107 @@
+// The router made from the table: for each route authenticate, authorise, read, validate, handle, answer — in that order.
+import { Router, type Request, type Response } from 'express'
+import { z } from 'zod'
+import { AppError } from '../platform/errors.ts'
+import { isId } from '../platform/id.ts'
+import { authorize } from './authorize.ts'
+import type { HttpDeps } from './http-deps.ts'
+import { invalidRequest } from './problem.ts'
+import { readBody } from './request-body.ts'
+import { recordOf } from './request-record.ts'
+import { pathsOf, type Answer, type Caller, type Route, type RouteRequest } from './route.ts'
+
+const noParameters = z.strictObject({})
+
+export function mountRoutes(deps: HttpDeps, routes: readonly Route[]): Router {
+  const router = Router({ caseSensitive: true, strict: true })
+  const methods = new Map<string, string[]>()
+  for (const route of routes) {
+    for (const path of pathsOf(route)) {
+      methods.set(path, [...(methods.get(path) ?? []), route.method.toUpperCase()])
+      router[route.method](expressPath(path), (req, res) => serve(deps, route, path, req, res))
+    }
+  }
+  for (const [path, allowed] of methods) {
+    router.all(expressPath(path), (_req, res) => {
+      recordOf(res).route = path
+      res.setHeader('Allow', (allowed.includes('GET') ? [...allowed, 'HEAD'] : allowed).join(', '))
+      throw new AppError('method_not_allowed')
+    })
+  }
+  return router
+}
+
+/** `/v1/sessions/{sessionId}` → `/v1/sessions/:sessionId` */
+function expressPath(path: string): string {
+  return path.replace(/\{(\w+)\}/g, ':$1')
+}
+
+async function serve(deps: HttpDeps, route: Route, path: string, req: Request, res: Response): Promise<void> {
+  const record = recordOf(res)
+  record.route = path
+  const given = req.params as Record<string, string>
+  const caller = route.access === 'open' ? null : await deps.authenticator.identify(req.method, req.headers)
+  record.caller = caller
+  const sessionId = authorize(route, caller, given['sessionId'])
+  if (sessionId !== null && !isId('ses', sessionId)) throw new AppError('not_found')
+  record.sessionId = sessionId
+  const answer = await route.handle(deps, await readRequest(deps, route, req, res, { caller, sessionId }))
+  if (deps.stopping.aborted) res.setHeader('Connection', 'close')
+  send(res, answer)
+}
+
+async function readRequest(
+  deps: HttpDeps,
+  route: Route,
+  req: Request,
+  res: Response,
+  who: { caller: Caller | null; sessionId: string | null },
+): Promise<RouteRequest> {
+  return {
+    ...who,
+    params: parseParams(route, req),
+    query: parseQuery(route, req),
+    body: await parseBody(route, req, res),
+    headers: req.headers,
+    remoteAddress: req.socket.remoteAddress ?? '',
+    // Made only for the few handlers that wait.
+    get signal() {
+      const gone = new AbortController()
+      res.once('close', () => gone.abort())
+      return AbortSignal.any([gone.signal, deps.stopping])
+    },
+  }
+}
+
+function parseParams(route: Route, req: Request): unknown {
+  if (!route.params) return undefined
+  const parsed = route.params.safeParse(req.params)
+  if (!parsed.success) throw new AppError('not_found')
+  return parsed.data
+}
+
+function parseQuery(route: Route, req: Request): unknown {
+  if (!route.query && (route.access === 'open' || !req.url.includes('?'))) return undefined
+  const parsed = (route.query ?? noParameters).safeParse(req.query)
+  if (!parsed.success) throw invalidRequest(parsed.error, 'query')
+  return parsed.data
+}
+
+async function parseBody(route: Route, req: Request, res: Response): Promise<unknown> {
+  if (!route.body) return undefined
+  const body = await readBody(req, res, route.bodyType ?? 'application/json')
+  const parsed = route.body.safeParse(body === undefined && route.bodyOptional ? {} : body)
+  if (!parsed.success) throw invalidRequest(parsed.error)
+  return parsed.data
+}
+
+function send(res: Response, answer: Answer): void {
+  const { body, contentType = 'application/json; charset=utf-8' } = answer
+  if (body === undefined) {
+    res.writeHead(answer.status, answer.headers).end()
+    return
+  }
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(answer.contentType ? String(body) : JSON.stringify(body))
+  res.writeHead(answer.status, { 'Content-Type': contentType, 'Content-Length': bytes.length, ...answer.headers })
+  res.end(bytes)
+}

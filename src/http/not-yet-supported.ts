@@ -1,0 +1,41 @@
+// What the schema has a place for and the product does not do yet: refused by name, never silently ignored.
+import { AppError } from '../platform/errors.ts'
+import type { SessionSettings } from '../store/session-store.ts'
+import { otherContentTypes, type SendMessageBody } from './schemas/message-schemas.ts'
+
+/** Left out, or `null` (off), until pacing is there. */
+const pacingFields = ['messagesPerMinute', 'burst', 'perRecipientSeconds', 'newContactsPerDay'] as const
+
+type SettingsInput = { [K in keyof SessionSettings]?: SessionSettings[K] | undefined }
+
+/** @throws AppError `not_yet_supported` */
+export function checkSettings(settings: SettingsInput | undefined): void {
+  const paths = pacingFields.filter((field) => settings?.[field] != null).map((field) => `settings.${field}`)
+  if (settings?.typing) paths.push('settings.typing')
+  if (settings?.proxyUrl != null) paths.push('settings.proxyUrl')
+  refuse(paths)
+}
+
+/**
+ * @throws AppError `not_yet_supported` for what will come, `invalid_request` for content that does not fit the type
+ */
+export function checkMessage(body: SendMessageBody): void {
+  const paths: string[] = []
+  if (body.type !== 'text') paths.push('type')
+  if (body.priority !== 'normal') paths.push('priority')
+  if (body.sendAt !== undefined) paths.push('sendAt')
+  if (body.expiresAt !== undefined) paths.push('expiresAt')
+  if (body.text?.linkPreview) paths.push('text.linkPreview')
+  refuse(paths)
+  const foreign = otherContentTypes.filter((type) => body[type] !== undefined)
+  const errors = foreign.map((path: string) => ({ path, message: `does not go with the type ${body.type}` }))
+  if (body.text === undefined) errors.push({ path: 'text', message: 'is required with the type text' })
+  if (errors.length > 0) throw new AppError('invalid_request', undefined, { errors })
+}
+
+/** @throws AppError `not_yet_supported` */
+function refuse(paths: string[]): void {
+  if (paths.length === 0) return
+  const errors = paths.map((path) => ({ path, message: 'is not supported yet with this value' }))
+  throw new AppError('not_yet_supported', `Not supported yet: ${paths.join(', ')}. Leave it out.`, { errors })
+}

@@ -1,0 +1,13 @@
+// Every route of the API, in the order they are tried: the busiest first.
+import type { Route } from './route.ts'
+import { keyRoutes } from './routes/key-routes.ts'
+import { messageRoutes } from './routes/message-routes.ts'
+import { operationRoutes } from './routes/operation-routes.ts'
+import { pageRoutes } from './routes/page-routes.ts'
+import { pairingRoutes } from './routes/pairing-routes.ts'
+import { sessionRoutes } from './routes/session-routes.ts'
+import { webhookRoutes } from './routes/webhook-routes.ts'
+
+const ofSessions = [...messageRoutes, ...sessionRoutes, ...pairingRoutes, ...keyRoutes, ...webhookRoutes]
+
+export const routeTable: readonly Route[] = [...ofSessions, ...operationRoutes(ofSessions), ...pageRoutes]

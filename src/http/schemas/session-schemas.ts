@@ -1,0 +1,120 @@
+// Sessions, their settings and their keys, as requests and answers.
+import { z } from 'zod'
+import { scopes } from '../../store/key-store.ts'
+import { sessionStatuses } from '../../store/session-store.ts'
+import { idField, phoneNumberField, phoneNumberInput, textField, timeField, timeInput } from './common-fields.ts'
+
+/** Accepted by the schema so that clients can be written for it; the handler refuses anything but null until pacing is there. */
+const pacing = (max: number, what: string) =>
+  z
+    .number()
+    .positive()
+    .max(max)
+    .nullable()
+    .meta({ description: `${what} null: off.` })
+
+const maxMetadataKeys = 50
+
+const metadata = z
+  .record(
+    z.string().regex(/^(?!\$|__proto__$)[^\u0000\ud800-\udfff]{1,100}$/u),
+    z
+      .string()
+      .max(500)
+      .regex(/^[^\u0000\ud800-\udfff]*$/u),
+  )
+  .refine((value) => Object.keys(value).length <= maxMetadataKeys, `has more than ${maxMetadataKeys} keys`)
+  .meta({ description: `Your own data, at most ${maxMetadataKeys} keys.`, maxProperties: maxMetadataKeys })
+
+const settingsShape = {
+  messagesPerMinute: pacing(10_000, 'Messages a minute.'),
+  burst: pacing(1_000, 'Messages that may go at once after a pause.'),
+  perRecipientSeconds: pacing(86_400, 'Seconds between two messages to one recipient.'),
+  newContactsPerDay: z
+    .union([z.literal('warmup'), z.int().min(0).max(100_000)])
+    .nullable()
+    .meta({ description: 'First messages to strangers a day. null: off.' }),
+  typing: z.boolean().meta({ description: 'Show "typing…" before a message.' }),
+  maxQueueDepth: z.int().min(1).max(1_000_000).meta({ description: 'Messages that may wait; more are refused with 429.' }),
+  markOnline: z.boolean().meta({ description: 'Show the account as online while connected.' }),
+  pairingTimeoutSeconds: z.int().min(30).max(86_400).meta({ description: 'How long QR codes are renewed.' }),
+}
+
+const proxyUrl = z.string().max(2_000)
+
+export const settingsInput = z
+  .strictObject({ ...settingsShape, proxyUrl: proxyUrl.nullable().meta({ description: 'http(s) or socks proxy. Admin only.' }) })
+  .partial()
+
+const settings = z.object({ ...settingsShape, proxyUrl: proxyUrl.optional() })
+
+const displayName = textField(100)
+
+export const createSessionBody = z
+  .strictObject({
+    displayName,
+    webhookUrl: z.string().max(2_048).optional().meta({ description: 'Gets every event but QR and pairing codes.' }),
+    pairingPhoneNumber: phoneNumberInput.optional().meta({ description: 'The number that will be paired by code.' }),
+    settings: settingsInput.optional(),
+    metadata: metadata.optional(),
+  })
+  .meta({ id: 'SessionCreate' })
+
+export const editSessionBody = z
+  .strictObject({ displayName, settings: settingsInput, metadata })
+  .partial()
+  .meta({ id: 'SessionEdit', description: '`settings` are changed one by one, `metadata` as a whole.' })
+
+const sessionShape = {
+  id: idField('ses'),
+  displayName: z.string(),
+  status: z.enum(sessionStatuses),
+  statusReason: z.string().optional(),
+  phoneNumber: phoneNumberField.nullable(),
+  lid: z.string().nullable(),
+  pushName: z.string().nullable(),
+  restriction: z.object({ reason: z.string(), until: timeField }).optional(),
+  health: z.object({ score: z.number().min(0).max(100), level: z.string() }).nullable(),
+  settings,
+  metadata: z.record(z.string(), z.string()),
+  createdAt: timeField,
+  lastConnectedAt: timeField.nullable(),
+  lastEventAt: timeField.nullable(),
+}
+
+export const sessionSchema = z.object(sessionShape).meta({ id: 'Session' })
+
+export const createdSessionSchema = z
+  .object({
+    ...sessionShape,
+    apiKey: z.string().meta({ description: 'Shown once.' }),
+    webhookSecret: z.string().optional().meta({ description: 'Shown once; only with `webhookUrl`.' }),
+  })
+  .meta({ id: 'CreatedSession' })
+
+export const qrSchema = z.object({ qr: z.string(), expiresAt: timeField }).meta({ id: 'QrCode' })
+
+export const pairingCodeSchema = z
+  .object({ code: z.string().meta({ example: 'ABCD-EFGH' }), expiresAt: timeField })
+  .meta({ id: 'PairingCode' })
+
+export const createKeyBody = z
+  .strictObject({
+    scopes: z.array(z.enum(scopes)).min(1).max(scopes.length),
+    expiresAt: timeInput.optional().meta({ description: 'No later than the expiry of your own key.' }),
+  })
+  .meta({ id: 'KeyCreate' })
+
+const keyShape = {
+  id: idField('key'),
+  prefix: z.string().meta({ description: 'First characters of the key.' }),
+  scopes: z.array(z.enum(scopes)),
+  expiresAt: timeField.nullable(),
+  createdAt: timeField,
+}
+
+export const keySchema = z.object(keyShape).meta({ id: 'Key' })
+
+export const issuedKeySchema = z
+  .object({ ...keyShape, key: z.string().meta({ description: 'Shown once.' }) })
+  .meta({ id: 'IssuedKey' })
