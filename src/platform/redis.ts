@@ -34,7 +34,10 @@ const byRole = {
 /** Connects in the background. Connection errors are logged once per outage, never thrown as events. */
 export function connectRedis(target: RedisTarget, role: RedisRole, log: Log): Redis {
   const options = { ...shared, ...byRole[role] }
-  const redis = target.redisUrl ? new Redis(target.redisUrl, options) : new Redis({ ...options, path: target.redisSocketPath })
+  const { redisUrl } = target
+  const isSocket = redisUrl === undefined || redisUrl.startsWith('unix:') // ioredis would take `unix` for a host name
+  const path = redisUrl === undefined ? target.redisSocketPath : new URL(redisUrl).pathname
+  const redis = isSocket ? new Redis({ ...options, path }) : new Redis(redisUrl, options)
   let away = false
   redis.on('error', (err: unknown) => {
     if (!away) log.warn({ err, role }, 'redis.lost')

@@ -81,7 +81,7 @@ export interface EndpointChanges {
  * @throws AppError `url_not_allowed`, `invalid_request`
  */
 export async function editEndpoint(deps: EndpointDeps, id: string, changes: EndpointChanges): Promise<EndpointRecord | null> {
-  const next: Parameters<EndpointStore['update']>[1] = {}
+  const next: Parameters<EndpointStore['update']>[1] = { updatedAt: Date.now() }
   if (changes.events) next.events = checkEvents(changes.events)
   if (changes.headers) {
     checkHeaders(changes.headers)
@@ -101,10 +101,12 @@ export async function rotateSecret(deps: EndpointDeps, id: string): Promise<NewE
   const current = await deps.endpoints.get(id)
   if (!current) throw new AppError('not_found')
   const secret = newWebhookSecret()
+  const now = Date.now()
   const endpoint = await deps.endpoints.update(id, {
     sealedSecret: sealSecret(deps.secretBox, id, secret),
     sealedPreviousSecret: current.sealedSecret,
-    previousSecretUntil: Date.now() + rotationMs,
+    previousSecretUntil: now + rotationMs,
+    updatedAt: now,
   })
   if (!endpoint) throw new AppError('not_found')
   return { endpoint, secret }

@@ -1,0 +1,61 @@
+// The scheduler: work that repeats. Any number of them may run; each time of a tick is run by one.
+import { requeueStranded } from '../src/messages/requeue-stranded.ts'
+import { loadConfig } from '../src/platform/config.ts'
+import { runProcess } from '../src/platform/lifecycle.ts'
+import { createLog } from '../src/platform/log.ts'
+import { closeRedis, connectRedis, requireRedis } from '../src/platform/redis.ts'
+import { runTicks, type Tick } from '../src/platform/tick.ts'
+import { openStore } from '../src/store/open-store.ts'
+import { retention, sweepStore } from '../src/store/sweep-store.ts'
+import { createDeliveryQueue, createRetryQueue } from '../src/webhooks/delivery-queue.ts'
+import { announceEvents } from '../src/webhooks/publish-event.ts'
+import { retryDeliveries } from '../src/webhooks/retry-deliveries.ts'
+
+const finishMs = 10_000
+const config = loadConfig()
+const log = createLog({ process: 'scheduler', level: config.logLevel, pretty: process.stdout.isTTY })
+
+await runProcess({ name: 'scheduler', log }, async (life) => {
+  await requireRedis(config)
+  const store = await openStore(config, log)
+  life.onStop('store', () => store.close())
+  const redis = connectRedis(config, 'worker', log)
+  life.onStop('redis', () => closeRedis(redis))
+  const prefix = config.redisPrefix
+  const deliveryQueue = createDeliveryQueue(redis, prefix)
+  const retryQueue = createRetryQueue(redis, prefix)
+  life.onStop('queues', async () => {
+    await deliveryQueue.close()
+    await retryQueue.close()
+  })
+
+  const ticks: Tick[] = [
+    {
+      name: 'webhook-retries',
+      everyMs: 1_000,
+      deadlineMs: 20_000,
+      run: (signal) => retryDeliveries({ deliveries: store.deliveries, deliveryQueue, retryQueue, log }, signal),
+    },
+    {
+      name: 'requeue-stranded',
+      everyMs: 5_000,
+      deadlineMs: 20_000,
+      run: () =>
+        requeueStranded({
+          messages: store.messages,
+          redis,
+          prefix,
+          announce: (published) => announceEvents({ deliveryQueue, log }, published),
+          log,
+        }),
+    },
+    {
+      name: 'retention',
+      everyMs: 60_000,
+      deadlineMs: 30_000,
+      run: (signal) => sweepStore(store, retention, signal),
+    },
+  ]
+  const running = await runTicks({ redis, prefix, log }, ticks)
+  life.onStop('ticks', () => running.close(finishMs))
+})
