@@ -3,14 +3,20 @@ import { readFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 const directory = new URL('../page/', import.meta.url)
-const files: Record<string, { name: string; type: string }> = {
-  '/': { name: 'index.html', type: 'text/html; charset=utf-8' },
-  '/page/page.css': { name: 'page.css', type: 'text/css; charset=utf-8' },
-  '/page/page.js': { name: 'page.js', type: 'text/javascript; charset=utf-8' },
-  '/page/api.js': { name: 'api.js', type: 'text/javascript; charset=utf-8' },
-  '/page/chats.js': { name: 'chats.js', type: 'text/javascript; charset=utf-8' },
-  '/page/element.js': { name: 'element.js', type: 'text/javascript; charset=utf-8' },
-}
+const types = { html: 'text/html', css: 'text/css', js: 'text/javascript' } as const
+const names = [
+  'index.html',
+  'page.css',
+  'controls.css',
+  'conversation.css',
+  'page.js',
+  'api.js',
+  'element.js',
+  'phone-panel.js',
+  'conversation.js',
+]
+/** Path → file name; nothing else of the directory is served. */
+const files = new Map(names.map((name) => [name === 'index.html' ? '/' : `/page/${name}`, name]))
 
 const policy = [
   "default-src 'none'",
@@ -25,11 +31,11 @@ const policy = [
 
 /** False when the path is none of the page's. */
 export async function servePage(request: IncomingMessage, response: ServerResponse, path: string): Promise<boolean> {
-  const file = files[path]
-  if (!file || (request.method !== 'GET' && request.method !== 'HEAD')) return false
-  const content = await readFile(new URL(file.name, directory))
+  const name = files.get(path)
+  if (name === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return false
+  const content = await readFile(new URL(name, directory))
   response.writeHead(200, {
-    'content-type': file.type,
+    'content-type': `${types[name.split('.').at(-1) as keyof typeof types]}; charset=utf-8`,
     'content-length': content.length,
     'content-security-policy': policy,
     'referrer-policy': 'no-referrer',
