@@ -1,0 +1,51 @@
+// The settings Baileys runs with, and why each differs from its defaults.
+import { isJidBroadcast, isJidNewsletter, type UserFacingSocketConfig, type WAVersion } from '@whiskeysockets/baileys'
+import type { Log } from '../platform/log.ts'
+import { createBaileysLog } from './baileys-log.ts'
+import type { SessionCaches } from './session-caches.ts'
+
+export interface ClientConfig {
+  /** `ws:` or `wss:`; certificates are always checked. */
+  whatsappUrl: string
+  /** Undefined: the one Baileys ships. */
+  whatsappVersion: WAVersion | undefined
+  markOnline: boolean
+}
+
+export const connectTimeoutMs = 20_000
+
+interface OptionParts extends Pick<UserFacingSocketConfig, 'auth' | 'makeSignalRepository' | 'getMessage' | 'agent'> {
+  config: ClientConfig
+  caches: SessionCaches
+  log: Log
+}
+
+export function baileysOptions({ config, caches, log, ...parts }: OptionParts): UserFacingSocketConfig {
+  return {
+    ...parts,
+    waWebSocketUrl: config.whatsappUrl,
+    ...(config.whatsappVersion ? { version: config.whatsappVersion } : {}),
+    logger: createBaileysLog(log),
+    connectTimeoutMs,
+    defaultQueryTimeoutMs: 30_000,
+    // The watchdog above is faster; this one only keeps the server from closing an idle socket.
+    keepAliveIntervalMs: 25_000,
+    markOnlineOnConnect: config.markOnline,
+    // Own events would swallow early ack errors and receipts into `messages.upsert`.
+    emitOwnEvents: false,
+    syncFullHistory: false,
+    fireInitQueries: true,
+    generateHighQualityLinkPreview: false,
+    // Retries are answered from the store, by any process; a cache per socket would only grow.
+    enableRecentMessageCache: false,
+    maxMsgRetryCount: 5,
+    // The store has retried within its own limit when a write fails; then the socket ends, and trying again would only delay that.
+    transactionOpts: { maxCommitRetries: 1, delayBetweenTriesMs: 500 },
+    // Nobody reads them here, and each would cost a decryption.
+    shouldIgnoreJid: (jid) => isJidBroadcast(jid) === true || isJidNewsletter(jid) === true,
+    userDevicesCache: caches.devices,
+    msgRetryCounterCache: caches.retryCounts,
+    placeholderResendCache: caches.placeholders,
+    callOfferCache: caches.calls,
+  }
+}

@@ -1,0 +1,121 @@
+// What comes in on one socket: acks, receipts and messages, taken from the stanzas themselves and stored before WhatsApp hears so.
+import { proto, unpadRandomMax16, type BaileysEventMap, type BinaryNode, type WASocket } from '@whiskeysockets/baileys'
+import type { Log } from '../platform/log.ts'
+import { lidOf, phoneNumberOf } from './address.ts'
+import { envelopeOf, isFromPerson, toInboundMessage, type InboundEnvelope } from './inbound-message.ts'
+import type { OrderedEvents } from './ordered-events.ts'
+import type { PendingAcks } from './pending-acks.ts'
+import { toReceiptUpdate } from './receipts.ts'
+import type { SessionCaches } from './session-caches.ts'
+import type { ClientEvents } from './whatsapp-client.ts'
+
+interface IncomingDeps {
+  acks: PendingAcks
+  caches: SessionCaches
+  ordered: OrderedEvents
+  events: Pick<ClientEvents, 'inbound' | 'receipt' | 'lateAck'>
+  log: Log
+}
+
+export class Incoming {
+  readonly #deps: IncomingDeps
+  /** Which stanza a ciphertext came in: Baileys decrypts without saying. */
+  readonly #stanzas = new WeakMap<Uint8Array, BinaryNode>()
+  #socket: WASocket | undefined
+
+  constructor(deps: IncomingDeps) {
+    this.#deps = deps
+  }
+
+  attach(socket: WASocket): void {
+    this.#socket = socket
+    // Only what the phone sends later in place of a message that came without content; all else goes through `decrypted`.
+    socket.ev.on('messages.upsert', (upsert) => this.#resent(upsert))
+  }
+
+  /** Called for each decrypted stanza, before Baileys handles it. Must not throw. */
+  stanza(node: BinaryNode): void {
+    try {
+      if (node.tag === 'ack' && node.attrs['class'] === 'message') this.#ack(node)
+      else if (node.tag === 'receipt') this.#receipt(node)
+      else if (node.tag === 'message') this.#remember(node)
+    } catch (err) {
+      this.#deps.log.warn({ err, stanza: node.tag }, 'whatsapp.stanza_unreadable')
+    }
+  }
+
+  /** Between decryption and the commit of the ratchet. Rejects when the message could not be stored: it then comes again. */
+  async decrypted(ciphertext: Uint8Array, plaintext: Uint8Array): Promise<void> {
+    const stanza = this.#stanzas.get(ciphertext)
+    const envelope = stanza && envelopeOf(stanza, this.#me())
+    if (envelope) await this.#report(envelope, proto.Message.decode(unpadRandomMax16(plaintext)))
+  }
+
+  #ack(node: BinaryNode): void {
+    const { id, error } = node.attrs
+    if (!id) return
+    const code = error === undefined ? null : Number(error)
+    const at = Date.now()
+    const taken = this.#deps.acks.acked(id, Number.isNaN(code) ? 0 : code, at)
+    if (taken === 'late') this.#deps.ordered.post(() => this.#deps.events.lateAck({ whatsappId: id, at }))
+  }
+
+  /** Baileys acks the receipt when its own turn in this mutex is over, so it must come after ours. */
+  #receipt(node: BinaryNode): void {
+    const update = toReceiptUpdate(node, this.#me())
+    if (!update || !this.#socket) return
+    for (const whatsappId of update.whatsappIds) this.#deps.acks.acked(whatsappId, null, update.at)
+    const { events, ordered } = this.#deps
+    this.#socket.receiptMutex.mutex(() => ordered.run(() => events.receipt(update))).catch(() => undefined)
+  }
+
+  #remember(node: BinaryNode): void {
+    if (!Array.isArray(node.content)) return
+    for (const child of node.content) {
+      if (child.tag === 'enc' && child.content instanceof Uint8Array) this.#stanzas.set(child.content, node)
+    }
+  }
+
+  #resent({ messages, requestId }: BaileysEventMap['messages.upsert']): void {
+    if (requestId === undefined) return
+    for (const { key, message, messageTimestamp, pushName } of messages) {
+      if (!message || !isFromPerson(key)) continue
+      const seconds = Number(messageTimestamp)
+      const at = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : Date.now()
+      this.#report({ key, at, pushName: pushName ?? null }, message).catch(() => undefined)
+    }
+  }
+
+  async #report(envelope: InboundEnvelope, message: proto.IMessage): Promise<void> {
+    const { ordered, events, caches } = this.#deps
+    const inbound = toInboundMessage(envelope, message)
+    if (!inbound) return
+    if (inbound.fromPhoneNumber === null || inbound.fromLid === null) {
+      const known = await this.#otherAddress(inbound.fromPhoneNumber, inbound.fromLid)
+      Object.assign(inbound, toInboundMessage(envelope, message, known))
+    }
+    if (inbound.fromPhoneNumber !== null && caches.contacts.get(inbound.fromPhoneNumber)?.exists !== true) {
+      const jid = `${inbound.fromPhoneNumber}@s.whatsapp.net`
+      caches.contacts.set(inbound.fromPhoneNumber, { exists: true, jid, lid: inbound.fromLid })
+    }
+    await ordered.run(() => events.inbound(inbound))
+  }
+
+  /** From what Baileys has learnt so far; asks nobody for a number's LID that the stanza did not bring. */
+  async #otherAddress(
+    phoneNumber: string | null,
+    lid: string | null,
+  ): Promise<{ phoneNumber: string | null; lid: string | null }> {
+    const mapping = this.#socket?.signalRepository.lidMapping
+    if (lid !== null && phoneNumber === null) {
+      return { phoneNumber: phoneNumberOf(await mapping?.getPNForLID(lid)), lid }
+    }
+    const known = phoneNumber === null ? undefined : this.#deps.caches.contacts.get(phoneNumber)
+    return { phoneNumber, lid: lid ?? lidOf(known?.lid) }
+  }
+
+  #me(): { id: string; lid: string } {
+    const user = this.#socket?.user
+    return { id: user?.id ?? '', lid: user?.lid ?? '' }
+  }
+}

@@ -1,0 +1,40 @@
+// What we send, in Baileys' words: for the send itself, and again when a phone could not decrypt it.
+import { generateWAMessage, type AnyMessageContent, type proto, type WAMessage } from '@whiskeysockets/baileys'
+import { AppError } from '../platform/errors.ts'
+import { jidOfPhoneNumber } from './address.ts'
+import type { OutgoingMessage } from './whatsapp-client.ts'
+
+export type OutgoingContent = Pick<OutgoingMessage, 'recipient' | 'type' | 'content' | 'replyTo' | 'mentions' | 'whatsappId'>
+
+/** @throws AppError `not_yet_supported` for a type this client cannot send */
+export function toBaileysContent(message: OutgoingContent): AnyMessageContent {
+  const text = message.type === 'text' ? bodyOf(message.content['text']) : undefined
+  if (text === undefined) throw new AppError('not_yet_supported', `Messages of type ${message.type} cannot be sent.`)
+  // Null, not left out: otherwise Baileys fetches whatever address the text holds.
+  const content = { text, linkPreview: null }
+  return message.mentions.length === 0 ? content : { ...content, mentions: message.mentions.map(jidOfPhoneNumber) }
+}
+
+export function quotedBy(message: OutgoingContent): { quoted?: WAMessage } {
+  const { replyTo, recipient } = message
+  if (!replyTo) return {}
+  const { whatsappId, fromMe, participant, text } = replyTo
+  const key = { id: whatsappId, remoteJid: recipient, fromMe, ...(participant ? { participant } : {}) }
+  return { quoted: { key, message: { conversation: text } } }
+}
+
+/** The message as it was sent, for a retry: the same words under the same id. */
+export async function toProto(message: OutgoingContent, userJid: string): Promise<proto.IMessage | undefined> {
+  const full = await generateWAMessage(message.recipient, toBaileysContent(message), {
+    userJid,
+    messageId: message.whatsappId,
+    upload: () => Promise.reject(new Error('nothing to upload')),
+    ...quotedBy(message),
+  })
+  return full.message ?? undefined
+}
+
+function bodyOf(value: unknown): string | undefined {
+  const body = typeof value === 'object' && value !== null && 'body' in value ? value.body : undefined
+  return typeof body === 'string' ? body : undefined
+}

@@ -1,0 +1,54 @@
+// Which sends wait for the server's ack, and what comes too late for them. Bytes written are no acceptance; only this is.
+
+export type AckResult = { kind: 'acked'; at: number } | { kind: 'error'; error: number } | { kind: 'unknown'; reason: string }
+
+const maxGivenUp = 1_000
+
+export class PendingAcks {
+  readonly #waiting = new Map<string, (result: AckResult) => void>()
+  readonly #givenUp = new Set<string>()
+  #closedBy: string | undefined
+
+  /** Settles once: by the ack, a receipt (which proves as much), the time limit or the end of the socket. */
+  async expect(whatsappId: string, timeoutMs: number): Promise<AckResult> {
+    if (this.#closedBy !== undefined) return { kind: 'unknown', reason: this.#closedBy }
+    let timer: NodeJS.Timeout | undefined
+    const result = await new Promise<AckResult>((resolve) => {
+      this.#waiting.set(whatsappId, resolve)
+      timer = setTimeout(() => resolve({ kind: 'unknown', reason: 'no acknowledgement in time' }), Math.max(0, timeoutMs))
+    })
+    clearTimeout(timer)
+    this.#waiting.delete(whatsappId)
+    if (result.kind === 'unknown') this.#giveUp(whatsappId)
+    return result
+  }
+
+  /** Ends the wait for one message that will not be acked. */
+  fail(whatsappId: string, reason: string): void {
+    this.#waiting.get(whatsappId)?.({ kind: 'unknown', reason })
+  }
+
+  /** `late`: the send was given up, and this settles it after all. `error` is the server's number, when it refused. */
+  acked(whatsappId: string, error: number | null, at: number): 'taken' | 'late' | 'unasked' {
+    const settle = this.#waiting.get(whatsappId)
+    if (settle) {
+      settle(error === null ? { kind: 'acked', at } : { kind: 'error', error })
+      return 'taken'
+    }
+    return error === null && this.#givenUp.delete(whatsappId) ? 'late' : 'unasked'
+  }
+
+  closeAll(reason: string): void {
+    this.#closedBy = reason
+    for (const settle of this.#waiting.values()) settle({ kind: 'unknown', reason })
+  }
+
+  #giveUp(whatsappId: string): void {
+    this.#givenUp.add(whatsappId)
+    if (this.#givenUp.size <= maxGivenUp) return
+    for (const oldest of this.#givenUp) {
+      this.#givenUp.delete(oldest)
+      return
+    }
+  }
+}

@@ -1,0 +1,248 @@
+// The life of one Baileys socket: credentials, connection, events, and one ending, whoever brings it about.
+import { makeWASocket, type BaileysEventMap, type BinaryNode, type WASocket } from '@whiskeysockets/baileys'
+import { monotonicMs, withDeadline } from '../platform/clock.ts'
+import { hasCode } from '../platform/errors.ts'
+import type { Log } from '../platform/log.ts'
+import { lidOf, phoneNumberOf, withoutDeviceOf } from './address.ts'
+import { openAuthState, type AuthState } from './auth-state.ts'
+import { baileysOptions, type ClientConfig } from './baileys-options.ts'
+import { causeOf, ownCauses, type DisconnectCause, type DisconnectRule } from './disconnect-reason.ts'
+import { createGuardedConnection, type GuardedConnection } from './guarded-connection.ts'
+import { Incoming } from './incoming.ts'
+import { guardListeners } from './library-faults.ts'
+import { OrderedEvents } from './ordered-events.ts'
+import { toProto, type OutgoingContent } from './outgoing-content.ts'
+import { PendingAcks } from './pending-acks.ts'
+import type { SessionCaches } from './session-caches.ts'
+import { durableSignalRepository } from './signal-repository.ts'
+import type { ClientEvents, SessionCredentials } from './whatsapp-client.ts'
+
+export interface WhatsAppClientDeps {
+  credentials: SessionCredentials
+  /** One per held session, kept over its reconnects. */
+  caches: SessionCaches
+  config: ClientConfig
+  /** Whether the lease is trusted, now: asked in the same tick as each write to the network. */
+  mayWrite(): boolean
+  /** What was sent under this id, for a phone that could not decrypt it. Null when it is not known. */
+  getMessage(recipient: string, whatsappId: string): Promise<OutgoingContent | null>
+  log: Log
+}
+
+/** The first QR stands longer than those after it; Baileys' own times. */
+const qrTtlMs = { first: 60_000, later: 20_000 } as const
+/** From the start to the first QR or the login. */
+const loginTimeoutMs = 60_000
+const flushTimeoutMs = 5_000
+/** A server that is there answers a closing handshake at once. */
+const politeCloseMs = 1_000
+
+export class SocketLife {
+  readonly acks = new PendingAcks()
+  /** Settles with the first QR, or with false when the socket ends before. */
+  readonly firstQr = Promise.withResolvers<boolean>()
+  readonly #deps: WhatsAppClientDeps
+  readonly #events: ClientEvents
+  readonly #ordered: OrderedEvents
+  readonly #incoming: Incoming
+  readonly #connection: GuardedConnection
+  readonly #libraryClosed = Promise.withResolvers<void>()
+  readonly #loginTimer: NodeJS.Timeout
+  #auth: AuthState | undefined
+  #socket: WASocket | undefined
+  #isOpen = false
+  #hasHadQr = false
+  /** Why we end it; otherwise the reason is what Baileys says. */
+  #cause: DisconnectCause | undefined
+  #ending: Promise<void> | undefined
+  #lastTrafficAt = monotonicMs()
+  #restrictedUntil: number | null = null
+
+  constructor(deps: WhatsAppClientDeps, events: ClientEvents) {
+    this.#deps = deps
+    this.#events = events
+    this.#ordered = new OrderedEvents((error) => void this.#notStored(error))
+    this.#incoming = new Incoming({ ...deps, events, acks: this.acks, ordered: this.#ordered })
+    this.#connection = createGuardedConnection({
+      url: deps.config.whatsappUrl,
+      mayWrite: () => deps.mayWrite(),
+      onRefused: () => void this.end(ownCauses.leaseLost, { polite: false }),
+    })
+    this.#loginTimer = setTimeout(() => {
+      void this.end({ ...connectionLost, detail: 'no login in time' }, { polite: false })
+    }, loginTimeoutMs)
+    this.#start().catch((error: unknown) => void this.end(startCause(error), { polite: false }))
+  }
+
+  /** Undefined before the login and from the first step of its end on. */
+  get openSocket(): WASocket | undefined {
+    return this.#isOpen && !this.#ending ? this.#socket : undefined
+  }
+
+  /** Whether it is connected and waits to be paired. */
+  get pairingSocket(): WASocket | undefined {
+    return this.#hasHadQr && !this.#ending && this.#auth?.isPaired === false ? this.#socket : undefined
+  }
+
+  get lastTrafficAt(): number {
+    return this.#lastTrafficAt
+  }
+
+  get restrictedUntil(): number | null {
+    return this.#restrictedUntil
+  }
+
+  /** What was asked for from our side explains whatever close comes next. */
+  explain(rule: DisconnectRule & { detail?: string }): void {
+    this.#cause ??= { ...rule, detail: rule.detail ?? rule.reason }
+  }
+
+  /** Resolves when the socket is gone and `closed` has been told. Bounded; idempotent. */
+  end(rule: DisconnectRule & { detail?: string }, { polite }: { polite: boolean }): Promise<void> {
+    this.explain(rule)
+    this.#ending ??= this.#end(polite)
+    if (!polite) this.#connection.destroy()
+    return this.#ending
+  }
+
+  reportRestricted(untilMs: number | null): void {
+    this.#ordered.post(() => this.#events.restricted({ untilMs }))
+  }
+
+  async #start(): Promise<void> {
+    const { credentials, caches, config, log } = this.#deps
+    const onWriteFailed = (error: unknown) => void this.#notStored(error)
+    this.#auth = await openAuthState({ credentials, caches, onWriteFailed })
+    if (this.#ending) return
+    const socket = makeWASocket(
+      baileysOptions({
+        auth: this.#auth.state,
+        agent: this.#connection.agent,
+        makeSignalRepository: durableSignalRepository((cipher, plain) => this.#incoming.decrypted(cipher, plain)),
+        getMessage: async ({ remoteJid, id }) => this.#messageForRetry(remoteJid, id),
+        config,
+        caches,
+        log,
+      }),
+    )
+    this.#socket = socket
+    guardListeners(socket.ws, {
+      onBadFrame: (err) => {
+        log.warn({ err }, 'whatsapp.frame_unreadable')
+        void this.end(ownCauses.badFrame, { polite: false })
+      },
+      onListenerFailed: (err) => log.debug({ err }, 'whatsapp.listener_failed'),
+    })
+    this.#incoming.attach(socket)
+    socket.ws.on('frame', (frame: unknown) => this.#frame(frame))
+    socket.ev.on('creds.update', () => this.#auth?.credsChanged())
+    socket.ev.on('connection.update', (update) => this.#connectionChanged(update))
+  }
+
+  #frame(frame: unknown): void {
+    if (this.#ending) return
+    this.#lastTrafficAt = monotonicMs()
+    this.#events.traffic()
+    if (isStanza(frame)) this.#incoming.stanza(frame)
+  }
+
+  #connectionChanged(update: BaileysEventMap['connection.update']): void {
+    if (update.connection === 'close') {
+      this.#libraryClosed.resolve()
+      this.explain(causeOf(update.lastDisconnect?.error))
+      this.#ending ??= this.#end(false)
+      return
+    }
+    if (this.#ending) return
+    if (update.qr !== undefined) this.#showQr(update.qr)
+    if (update.isNewLogin) this.#ordered.post(() => this.#paired())
+    if (update.connection === 'open') this.#opened()
+    const { reachoutTimeLock } = update
+    if (reachoutTimeLock) {
+      const until = reachoutTimeLock.isActive ? reachoutTimeLock.timeEnforcementEnds?.getTime() : undefined
+      this.#restrictedUntil = until ?? null
+      if (reachoutTimeLock.isActive) this.reportRestricted(this.#restrictedUntil)
+    }
+  }
+
+  #showQr(qr: string): void {
+    clearTimeout(this.#loginTimer)
+    const ttlMs = this.#hasHadQr ? qrTtlMs.later : qrTtlMs.first
+    this.#hasHadQr = true
+    this.firstQr.resolve(true)
+    this.#events.qr({ qr, expiresAt: Date.now() + ttlMs })
+  }
+
+  /** WhatsApp counts us as linked from here on: told only when the credentials are stored. */
+  async #paired(): Promise<void> {
+    await this.#auth?.flush()
+    const { phoneNumber, lid } = this.#identity()
+    await this.#events.paired({ phoneNumber, lid })
+  }
+
+  #opened(): void {
+    clearTimeout(this.#loginTimer)
+    this.#isOpen = true
+    this.#ordered.post(() => this.#events.open(this.#identity()))
+  }
+
+  #identity(): { phoneNumber: string; lid: string | null; pushName: string | null } {
+    const me = this.#auth?.state.creds.me
+    const name = me?.name === '~' ? undefined : me?.name
+    return { phoneNumber: phoneNumberOf(me?.id) ?? '', lid: lidOf(me?.lid), pushName: name ?? null }
+  }
+
+  async #messageForRetry(remoteJid: string | null | undefined, whatsappId: string | null | undefined) {
+    const userJid = this.#auth?.state.creds.me?.id
+    if (!remoteJid || !whatsappId || !userJid) return undefined
+    const message = await this.#deps.getMessage(withoutDeviceOf(remoteJid), whatsappId)
+    return message ? toProto(message, userJid) : undefined
+  }
+
+  /** WhatsApp must not be told that we have what we could not store: not one byte more. */
+  async #notStored(error: unknown): Promise<void> {
+    this.#deps.log.warn({ err: error }, 'whatsapp.not_stored')
+    await this.end(hasCode(error, 'stale_epoch') ? ownCauses.staleEpoch : ownCauses.notStored, { polite: false })
+  }
+
+  async #end(polite: boolean): Promise<void> {
+    clearTimeout(this.#loginTimer)
+    this.firstQr.resolve(false)
+    if (polite) await this.#sayGoodbye()
+    this.#connection.destroy()
+    this.acks.closeAll('the socket closed')
+    await this.#ordered.end(flushTimeoutMs)
+    await this.#flush()
+    this.#auth?.seal()
+    this.#socket?.end(undefined).catch(() => undefined)
+    this.#isOpen = false
+    this.#events.closed(this.#cause ?? { ...connectionLost, detail: 'closed' })
+  }
+
+  /** What is under way is finished and stored; then the server is told, so that it does not wait for us. */
+  async #sayGoodbye(): Promise<void> {
+    await this.#ordered.idle(politeCloseMs)
+    await this.#flush()
+    if (!this.#socket) return
+    this.#socket.end(undefined).catch(() => undefined)
+    await withDeadline(this.#libraryClosed.promise, politeCloseMs).catch(() => undefined)
+  }
+
+  async #flush(): Promise<void> {
+    const flushed = this.#auth?.flush() ?? Promise.resolve()
+    await withDeadline(flushed, flushTimeoutMs).catch((error: unknown) => {
+      if (hasCode(error, 'stale_epoch')) this.#cause = { ...ownCauses.staleEpoch, detail: error.message }
+    })
+  }
+}
+
+const connectionLost: DisconnectRule = { code: 408, reason: 'connection_lost', action: 'retry', isNetwork: true }
+
+function startCause(error: unknown): DisconnectRule {
+  if (hasCode(error, 'stale_epoch')) return ownCauses.staleEpoch
+  return hasCode(error, 'credentials_unreadable') ? ownCauses.credentialsUnreadable : ownCauses.notStored
+}
+
+function isStanza(frame: unknown): frame is BinaryNode {
+  return typeof frame === 'object' && frame !== null && 'tag' in frame
+}
