@@ -9,9 +9,12 @@ import { LRUCache } from 'lru-cache'
 import { sendQueueName } from '../messages/send-queue.ts'
 import type { Log } from '../platform/log.ts'
 import { createQueue, type Queue } from '../platform/queue.ts'
+import { tickQueueName } from '../platform/tick.ts'
 import type { Store } from '../store/store.ts'
+import { firstAttemptQueueName, retryQueueName } from '../webhooks/delivery-queue.ts'
 
 export const boardPath = '/queues'
+const fixedQueues = [firstAttemptQueueName, retryQueueName, tickQueueName]
 const maxSendQueues = 50
 const refreshMs = 2_000
 const retryRoutes = new Set(['/api/queues/:queueName/:jobId/retry', '/api/queues/:queueName/retry/:queueStatus'])
@@ -21,8 +24,6 @@ interface BoardDeps {
   prefix: string
   store: Pick<Store, 'messages'>
   log: Log
-  /** Names of the queues that are always shown. */
-  fixedQueues: readonly string[]
 }
 
 export interface Board {
@@ -51,7 +52,7 @@ const onlyRetry: BeforeHook = ({ method, route }) => {
 
 export function createBoard(deps: BoardDeps): Board {
   const { redis, prefix } = deps
-  const fixed = deps.fixedQueues.map((name) => createQueue(name, redis, prefix))
+  const fixed = fixedQueues.map((name) => createQueue(name, redis, prefix))
   const fixedAdapters = fixed.map((queue) => new BullMQAdapter(queue, { allowRetries: true }))
   const sendQueues = new LRUCache<string, Queue<unknown>>({
     max: maxSendQueues * 2,
@@ -85,9 +86,7 @@ export function createBoard(deps: BoardDeps): Board {
   return {
     router: (req, res, next) => {
       const refreshed = req.path.startsWith('/api/') ? refresh() : Promise.resolve()
-      refreshed
-        .catch((err: unknown) => deps.log.debug({ err }, 'board.refresh_failed'))
-        .then(() => board(req, res, next), next)
+      refreshed.catch((err: unknown) => deps.log.debug({ err }, 'board.refresh_failed')).then(() => board(req, res, next), next)
     },
     close: async () => {
       sendQueues.clear()

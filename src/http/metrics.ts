@@ -5,7 +5,7 @@ import type { Store } from '../store/store.ts'
 
 export interface HttpMetrics {
   registry: Registry
-  observe(labels: { method: string; route: string; status: number }, seconds: number): void
+  observe: (labels: { method: string; route: string; status: number }, seconds: number) => void
 }
 
 export function createMetrics(store: Pick<Store, 'sessions' | 'deliveries'>, log: Log): HttpMetrics {

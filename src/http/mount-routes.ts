@@ -95,13 +95,12 @@ async function parseBody(route: Route, req: Request, res: Response): Promise<unk
   return parsed.data
 }
 
-function send(res: Response, answer: Answer): void {
-  const { body, contentType = 'application/json; charset=utf-8' } = answer
-  if (body === undefined) {
-    res.writeHead(answer.status, answer.headers).end()
+function send(res: Response, { status, headers, body, raw }: Answer): void {
+  if (body === undefined && raw === undefined) {
+    res.writeHead(status, headers).end()
     return
   }
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(answer.contentType ? String(body) : JSON.stringify(body))
-  res.writeHead(answer.status, { 'Content-Type': contentType, 'Content-Length': bytes.length, ...answer.headers })
-  res.end(bytes)
+  const data = raw?.data ?? JSON.stringify(body)
+  const type = raw?.type ?? 'application/json; charset=utf-8'
+  res.writeHead(status, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(data), ...headers }).end(data)
 }

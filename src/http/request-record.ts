@@ -39,7 +39,7 @@ const quiet = new Set(['/livez', '/readyz', '/metrics'])
 
 interface ObserveDeps {
   log: Log
-  observe(labels: { method: string; route: string; status: number }, seconds: number): void
+  observe: (labels: { method: string; route: string; status: number }, seconds: number) => void
 }
 
 /** Logs and measures the request when its answer has gone, or its client. */

@@ -34,9 +34,10 @@ export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown>
 
 export interface Answer {
   status: number
-  /** Sent as JSON, unless `contentType` says otherwise: then a text or bytes. */
+  /** Sent as JSON. */
   body?: unknown
-  contentType?: string
+  /** Sent as it is. */
+  raw?: { type: string; data: string | Buffer }
   headers?: Record<string, string>
 }
 

@@ -46,7 +46,7 @@ export function operationRoutes(others: readonly Route[]): Route[] {
       errors: [],
       handle() {
         document ??= JSON.stringify(createOpenApiDocument([...others, ...routes], productVersion))
-        return Promise.resolve({ status: 200, contentType: 'application/json; charset=utf-8', body: document })
+        return Promise.resolve({ status: 200, raw: { type: 'application/json; charset=utf-8', data: document } })
       },
     }),
     defineRoute({
@@ -57,7 +57,10 @@ export function operationRoutes(others: readonly Route[]): Route[] {
       access: 'admin',
       answers: { 200: { description: 'Metrics.', alsoAs: ['text/plain'] } },
       errors: [],
-      handle: async ({ metrics }: HttpDeps) => ({ status: 200, contentType: metrics.contentType, body: await metrics.metrics() }),
+      handle: async ({ metrics }: HttpDeps) => ({
+        status: 200,
+        raw: { type: metrics.contentType, data: await metrics.metrics() },
+      }),
     }),
   ]
   return routes

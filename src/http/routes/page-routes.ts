@@ -16,12 +16,11 @@ const nextPages = ['/', '/queues', '/docs'] as const
 const nextPage = z.enum(nextPages).catch('/')
 
 const open = { method: 'get', tag, access: 'open', target: 'none', errors: [] } as const
-const html = (body: string): Answer => ({ status: 200, contentType: htmlType, body })
-const asset = (contentType: string, body: string | Buffer): Answer => ({
+const html = (body: string): Answer => ({ status: 200, raw: { type: htmlType, data: body } })
+const asset = (type: string, data: string | Buffer): Answer => ({
   status: 200,
-  contentType,
+  raw: { type, data },
   headers: { 'Cache-Control': 'public, max-age=3600' },
-  body,
 })
 const htmlAnswer = { 200: { description: 'A page.', alsoAs: ['text/html'] } }
 const cssAnswer = { 200: { description: 'A style sheet.', alsoAs: ['text/css'] } }

@@ -73,10 +73,10 @@ async function drawn({ qr, expiresAt }: { qr: string; expiresAt: number }, accep
   const wanted = /application\/json|\*\/\*|image\/png|image\/svg\+xml/.exec(accept)?.[0]
   const headers = { Expires: new Date(expiresAt).toUTCString() }
   if (wanted === 'image/png') {
-    return { status: 200, contentType: wanted, headers, body: await toBuffer(qr, { type: 'png', scale: 8, margin: 4 }) }
+    return { status: 200, headers, raw: { type: wanted, data: await toBuffer(qr, { type: 'png', scale: 8, margin: 4 }) } }
   }
   if (wanted === 'image/svg+xml') {
-    return { status: 200, contentType: wanted, headers, body: await toString(qr, { type: 'svg', margin: 4 }) }
+    return { status: 200, headers, raw: { type: wanted, data: await toString(qr, { type: 'svg', margin: 4 }) } }
   }
   return { status: 200, body: { qr, expiresAt: isoTime(expiresAt) } }
 }

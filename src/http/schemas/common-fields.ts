@@ -12,13 +12,16 @@ export function idField(prefix: IdPrefix) {
     .meta({ example: `${prefix}_${exampleId}` })
 }
 
-/** Text without NUL and without half surrogate pairs, which no store keeps as they are. */
+/** Without NUL and half surrogate pairs, which no store keeps as they are. */
+const storable = /^[^\u0000\ud800-\udfff]*$/u // oxlint-disable-line no-control-regex -- that is the point
+
+/** Text of any language, possibly empty. */
+export function looseTextField(maxLength: number) {
+  return z.string().max(maxLength).regex(storable, 'holds a character that is not text')
+}
+
 export function textField(maxLength: number) {
-  return z
-    .string()
-    .min(1)
-    .max(maxLength)
-    .regex(/^[^\u0000\ud800-\udfff]*$/u, 'holds a character that is not text')
+  return looseTextField(maxLength).min(1)
 }
 
 /** A time in an answer. */

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { scopes } from '../../store/key-store.ts'
 import { sessionStatuses } from '../../store/session-store.ts'
-import { idField, phoneNumberField, phoneNumberInput, textField, timeField, timeInput } from './common-fields.ts'
+import { idField, looseTextField, phoneNumberField, phoneNumberInput, textField, timeField, timeInput } from './common-fields.ts'
 
 /** Accepted by the schema so that clients can be written for it; the handler refuses anything but null until pacing is there. */
 const pacing = (max: number, what: string) =>
@@ -16,13 +16,7 @@ const pacing = (max: number, what: string) =>
 const maxMetadataKeys = 50
 
 const metadata = z
-  .record(
-    z.string().regex(/^(?!\$|__proto__$)[^\u0000\ud800-\udfff]{1,100}$/u),
-    z
-      .string()
-      .max(500)
-      .regex(/^[^\u0000\ud800-\udfff]*$/u),
-  )
+  .record(textField(100).regex(/^(?!\$|__proto__$)/), looseTextField(500))
   .refine((value) => Object.keys(value).length <= maxMetadataKeys, `has more than ${maxMetadataKeys} keys`)
   .meta({ description: `Your own data, at most ${maxMetadataKeys} keys.`, maxProperties: maxMetadataKeys })
 

@@ -1,0 +1,79 @@
+// The HTTP server: its limits, how several processes share a port, what it says to broken requests, and how it drains.
+import { createServer, STATUS_CODES, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { AppError, type ErrorCode } from '../platform/errors.ts'
+import { newId } from '../platform/id.ts'
+import { problemOf } from './problem.ts'
+
+const limits = {
+  maxHeaderSize: 16_384,
+  /** A request that has not arrived whole by then is refused. */
+  requestTimeout: 30_000,
+  headersTimeout: 15_000,
+  connectionsCheckingInterval: 5_000,
+  /** Longer than the minute that proxies keep connections, so that they close first. */
+  keepAliveTimeout: 65_000,
+  noDelay: true,
+}
+
+interface ListenOptions {
+  host: string
+  port: number
+  /** Several processes listen on the port; the kernel spreads connections over them. */
+  reusePort: boolean
+}
+
+export interface ApiServer {
+  port: number
+  /** Takes no new connections, lets requests end, and cuts what is left at the deadline. */
+  close(deadlineMs: number): Promise<void>
+}
+
+export async function startServer(listener: RequestListener, { host, port, reusePort }: ListenOptions): Promise<ApiServer> {
+  const server = createServer(limits, listener)
+  server.maxHeadersCount = 100
+  server.on('clientError', answerBroken)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, reusePort }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  return { port: (server.address() as AddressInfo).port, close: (deadlineMs) => drain(server, deadlineMs) }
+}
+
+async function drain(server: Server, deadlineMs: number): Promise<void> {
+  const cut = setTimeout(() => server.closeAllConnections(), deadlineMs)
+  // Connections whose answer was under way when the server closed are idle a moment later.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50)
+  try {
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+  } finally {
+    clearTimeout(cut)
+    clearInterval(sweep)
+  }
+}
+
+const brokenCodes: Record<string, ErrorCode> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timed_out',
+}
+
+/** What the parser refuses never reaches the routes. */
+function answerBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const code = brokenCodes[error.code ?? ''] ?? 'invalid_request'
+  const detail = code === 'invalid_request' ? 'This is not a valid HTTP request.' : undefined
+  const problem = problemOf(new AppError(code, detail), newId('req'))
+  const body = JSON.stringify(problem)
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Bad Request'}\r\n` +
+      'Content-Type: application/problem+json; charset=utf-8\r\n' +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

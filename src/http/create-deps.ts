@@ -1,0 +1,63 @@
+// Puts together what the routes work with, from the store, a Redis connection and the configuration.
+import type { Redis } from 'ioredis'
+import { SendQueues } from '../messages/send-queue.ts'
+import type { Config } from '../platform/config.ts'
+import type { Log } from '../platform/log.ts'
+import type { Store } from '../store/store.ts'
+import { createDeliveryQueue } from '../webhooks/delivery-queue.ts'
+import { createGuardPolicy } from '../webhooks/guard-url.ts'
+import { announceEvents } from '../webhooks/publish-event.ts'
+import type { SecretBox } from '../webhooks/secret-box.ts'
+import { Authenticator } from './authenticate.ts'
+import type { HttpDeps } from './http-deps.ts'
+import { createMetrics, type HttpMetrics } from './metrics.ts'
+import { SessionCookies } from './session-cookie.ts'
+import { SignInLimiter } from './sign-in-limiter.ts'
+
+interface DepsInput {
+  config: Pick<Config, 'redisPrefix' | 'webhookAllowedNetworks'>
+  store: Store
+  /** A 'producer' connection. */
+  redis: Redis
+  secretBox: SecretBox
+  adminKey: string
+  log: Log
+  stopping: AbortSignal
+}
+
+export function createHttpDeps(input: DepsInput): HttpDeps & Pick<HttpMetrics, 'observe'> & { close(): Promise<void> } {
+  const { config, store, redis, secretBox, adminKey, log, stopping } = input
+  const prefix = config.redisPrefix
+  const deliveryQueue = createDeliveryQueue(redis, prefix)
+  const queues = new SendQueues(redis, prefix)
+  const cookies = new SessionCookies(adminKey)
+  const metrics = createMetrics(store, log)
+  return {
+    store,
+    redis,
+    prefix,
+    log,
+    authenticator: new Authenticator({ keys: store.keys, adminKey, cookies }),
+    cookies,
+    signInLimiter: new SignInLimiter(),
+    secretBox,
+    guardPolicy: createGuardPolicy(config.webhookAllowedNetworks),
+    deliveryQueue,
+    accept: {
+      sessions: store.sessions,
+      messages: store.messages,
+      queues,
+      redis,
+      prefix,
+      announce: (published) => announceEvents({ deliveryQueue, log }, published),
+      log,
+    },
+    metrics: metrics.registry,
+    observe: metrics.observe,
+    stopping,
+    close: async () => {
+      queues.close()
+      await deliveryQueue.close()
+    },
+  }
+}
