@@ -24,7 +24,7 @@ export interface BaileysClient {
   readonly sock: WASocket
   /** The newest QR text, while there is one. */
   readonly qr: string | undefined
-  readonly isOpen: boolean
+  isOpen: boolean
   readonly received: WAMessage[]
   /** Stanzas that came in, by tag: ack, receipt, message, notification. */
   readonly stanzas: BinaryNode[]
@@ -41,9 +41,14 @@ export interface BaileysClient {
 }
 
 /** Reconnects by itself after the 515 that follows pairing, and never otherwise. */
-export function startBaileys(url: string, overrides: Partial<Parameters<typeof makeWASocket>[0]> = {}): BaileysClient {
-  const creds = initAuthCreds()
-  const keys: KeyTable = {}
+export function startBaileys(
+  url: string,
+  overrides: Partial<Parameters<typeof makeWASocket>[0]> = {},
+  /** An earlier client whose credentials are used on. */
+  earlier?: Pick<BaileysClient, 'creds' | 'keys'>,
+): BaileysClient {
+  const creds = earlier?.creds ?? initAuthCreds()
+  const keys = earlier?.keys ?? {}
   const client = {
     creds,
     keys,

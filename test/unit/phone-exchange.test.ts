@@ -2,6 +2,7 @@
 import { pino } from 'pino'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { BinaryNode } from '@whiskeysockets/baileys'
+import { quietConsole } from '../../src/platform/quiet-console.ts'
 import { PhoneBook } from '../../src/sandbox/phones/phone-book.ts'
 import type { Phone } from '../../src/sandbox/phones/phone.ts'
 import { createStats, type Stats } from '../../src/sandbox/server/stats.ts'
@@ -9,6 +10,7 @@ import { createInMemoryNetwork, type InMemoryNetwork } from '../support/in-memor
 import { waitFor } from '../support/wait.ts'
 
 const log = pino({ level: 'silent' })
+quietConsole(log)
 const settings = { autoRead: false, autoReply: undefined }
 let network: InMemoryNetwork
 let stats: Stats
