@@ -19,7 +19,7 @@ export interface QueueRepair {
   moved: string[]
 }
 
-/** More than `maxQueueDepth` allows. */
+/** Of a longer queue this much is compared, and the rest when these have left. */
 const maxRows = 100_000
 /** Messages accepted during a repair may make another one necessary, of these few alone. */
 const maxPasses = 5
@@ -34,6 +34,7 @@ export async function compareQueue(deps: CompareDeps, sessionId: string): Promis
     const waiting = await deps.queues.listWaiting(sessionId)
     const rows = await deps.messages.listUnfinished(sessionId, { limit: maxRows })
     const repair = planRepair(waiting, rows, Date.now())
+    if (rows.length === maxRows) repair.removed = []
     if (repair.removed.length === 0 && repair.added.length === 0) return pass > 0
     if (!deps.isTrusted()) throw new AppError('lease_lost')
     await deps.queues.removeAll(sessionId, [...repair.removed, ...repair.moved])

@@ -1,7 +1,7 @@
 // Draining the send queue of one held session: one job in flight, in order, through whatever socket is attached at the time.
 import { backoffMs } from '../platform/backoff.ts'
 import { sleep, withDeadline } from '../platform/clock.ts'
-import { AppError, hasCode } from '../platform/errors.ts'
+import { hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { closeWorker } from '../platform/queue.ts'
 import type { WakeReason } from '../sessions/live-session.ts'
@@ -61,6 +61,7 @@ export class SendQueueDrain {
   #recoverNow = false
   #recovered: (() => void)[] = []
   #tokenCount = 0
+  #blockedId: string | null = null
   #lastSendAt = -Infinity
 
   constructor(deps: DrainDeps, sessionId: string) {
@@ -166,11 +167,11 @@ export class SendQueueDrain {
   }
 
   async #recoverQueue(): Promise<void> {
-    const { queues, messages, lease } = this.#deps
+    const { queues } = this.#deps
     this.#mustRecover = false
     await queues.prepare(this.#sessionId)
     const reclaimedCount = await queues.reclaimActive(this.#sessionId)
-    const isRepaired = await compareQueue({ messages, queues, isTrusted: () => lease.isTrusted() }, this.#sessionId)
+    const isRepaired = await this.#compare()
     this.#recoverNow = false
     for (const resolve of this.#recovered.splice(0)) resolve()
     if (reclaimedCount > 0 || isRepaired) this.#log.info({ reclaimedCount, isRepaired }, 'queue.recovered')
@@ -206,13 +207,24 @@ export class SendQueueDrain {
         if (this.#deps.lease.isTrusted()) await job.moveToWait(token)
         else this.#mustRecover = true
         return
-      case 'older_first': {
+      case 'older_first':
         await job.moveToWait(token)
-        const { messages, queues, lease } = this.#deps
-        const isRepaired = await compareQueue({ messages, queues, isTrusted: () => lease.isTrusted() }, this.#sessionId)
-        if (!isRepaired) throw new AppError('conflict', 'The store holds an older message that the queue does not show.')
-      }
+        await this.#stepAside(job.id as string)
     }
+  }
+
+  /** The store knows an older message: put the queue in order, or, where it is in order already, go on without this job. */
+  async #stepAside(id: string): Promise<void> {
+    const isSecondTime = this.#blockedId === id
+    this.#blockedId = id
+    if ((await this.#compare()) || !isSecondTime) return
+    await this.#deps.queues.removeAll(this.#sessionId, [id]) // the next comparison brings it back
+    this.#log.info({ messageId: id }, 'message.stepped_aside')
+  }
+
+  async #compare(): Promise<boolean> {
+    const { messages, queues, lease } = this.#deps
+    return compareQueue({ messages, queues, isTrusted: () => lease.isTrusted() }, this.#sessionId)
   }
 
   async #send(job: SendJob, client: WhatsAppClient): Promise<SendVerdict> {

@@ -17,7 +17,7 @@ export interface RequeueDeps {
 
 /** Longer than an accept takes between store and queue, and than a wake-up is on its way. */
 const staleMs = 10_000
-const maxSessions = 10_000
+const pageSize = 500
 
 /**
  * Wakes the holders of sessions whose queued or sending messages have not moved for a while; only the holder compares and re-adds, because two
@@ -26,12 +26,17 @@ const maxSessions = 10_000
  */
 export async function requeueStranded(deps: RequeueDeps): Promise<number> {
   const now = Date.now()
-  const sessionIds = await deps.messages.listSessionsWithStale(now - staleMs, maxSessions)
-  for (const sessionId of sessionIds) {
-    await wakeSession(deps.redis, deps.prefix, sessionId, 'compare')
-    await failOverdue(deps, sessionId, now)
+  let count = 0
+  for (let after: string | undefined; ;) {
+    const sessionIds = await deps.messages.listSessionsWithStale(now - staleMs, pageSize, after)
+    for (const sessionId of sessionIds) {
+      await wakeSession(deps.redis, deps.prefix, sessionId, 'compare')
+      await failOverdue(deps, sessionId, now)
+    }
+    count += sessionIds.length
+    after = sessionIds.at(-1)
+    if (sessionIds.length < pageSize) return count
   }
-  return sessionIds.length
 }
 
 async function failOverdue(deps: RequeueDeps, sessionId: string, now: number): Promise<void> {

@@ -66,7 +66,10 @@ test('a message is in its queue once, and its job says nothing of it', async () 
 })
 
 test('nobody gets a second job while one is active, and a job given back comes first', async () => {
-  await queues.addAll(session, [1, 2, 3].map((n) => ({ id: `m-${n}`, priority: 'normal' as const })))
+  await queues.addAll(
+    session,
+    [1, 2, 3].map((n) => ({ id: `m-${n}`, priority: 'normal' as const })),
+  )
   const [mine, other] = [worker(), worker()]
   const job = await next(mine, 'a')
   expect(job?.id).toBe('m-1')
@@ -76,7 +79,10 @@ test('nobody gets a second job while one is active, and a job given back comes f
 })
 
 test('the job of a dead holder is taken back to the head of its lane, and the dead one cannot give it back again', async () => {
-  await queues.addAll(session, [1, 2].map((n) => ({ id: `m-${n}`, priority: 'normal' as const })))
+  await queues.addAll(
+    session,
+    [1, 2].map((n) => ({ id: `m-${n}`, priority: 'normal' as const })),
+  )
   const stale = await next(worker(), 'dead')
   expect(await queues.reclaimActive(session)).toBe(1)
   const mine = worker()
@@ -89,7 +95,10 @@ test('the job of a dead holder is taken back to the head of its lane, and the de
 })
 
 test('it is taken back also when its lock has expired', async () => {
-  await queues.addAll(session, [1, 2].map((n) => ({ id: `m-${n}`, priority: 'normal' as const })))
+  await queues.addAll(
+    session,
+    [1, 2].map((n) => ({ id: `m-${n}`, priority: 'normal' as const })),
+  )
   await next(worker(), 'dead')
   expect(await redis.del(`${bullPrefix(prefix)}:send-${session}:m-1:lock`)).toBe(1)
   expect(await queues.reclaimActive(session)).toBe(1)
@@ -111,7 +120,10 @@ test('after Redis came back empty a queue runs one job at a time again and keeps
   await server.kill()
   await server.start()
   await waitFor('Redis is back', () => returnCount > 0)
-  await queues.addAll(session, [1, 2].map((n) => ({ id: `m-${n}`, priority: 'normal' as const })))
+  await queues.addAll(
+    session,
+    [1, 2].map((n) => ({ id: `m-${n}`, priority: 'normal' as const })),
+  )
   expect((await next(worker(), 'a'))?.id).toBe('m-1')
   expect(await next(worker(), 'b')).toBeUndefined()
   expect(await redis.hget(`${bullPrefix(prefix)}:send-${session}:meta`, 'opts.maxLenEvents')).toBe('100')

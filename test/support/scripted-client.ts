@@ -68,6 +68,6 @@ export function acked(): SendOutcome {
 }
 
 /** What a phone shows of these frames: the first of each id. */
-export function shownOf(frames: readonly OutgoingMessage[]): string[] {
+export function shownOf(frames: readonly { whatsappId: string }[]): string[] {
   return [...new Set(frames.map((frame) => frame.whatsappId))]
 }

@@ -1,5 +1,5 @@
 // The repair of a send queue: what is planned always ends in the order of the store, moving only what must move.
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { planRepair, type QueueRepair } from '../../src/messages/compare-queue.ts'
 import { priorityOf } from '../../src/messages/send-queue.ts'
@@ -59,9 +59,7 @@ test('whatever the queue holds, the repaired one is the store’s order and need
     fc.property(stored, queued, (specs, order) => {
       const rows = specs.map(({ priority, isHeld }, i) => row(i, { priority, heldUntil: isHeld ? now + 1 : null }))
       const laneOf = (id: string) => rows.find((each) => each.id === id)?.priority ?? 'normal'
-      const waiting = [...new Set(order)]
-        .map((n) => `m${n}`)
-        .toSorted((a, b) => priorityOf[laneOf(a)] - priorityOf[laneOf(b)])
+      const waiting = [...new Set(order)].map((n) => `m${n}`).toSorted((a, b) => priorityOf[laneOf(a)] - priorityOf[laneOf(b)])
       const repaired = carriedOut(waiting, planRepair(waiting, rows, now), laneOf)
       const expected = lanes.flatMap((lane) =>
         rows.filter((each) => each.priority === lane && each.heldUntil === null).map((each) => each.id),

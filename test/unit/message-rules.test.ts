@@ -1,14 +1,8 @@
 // The limits a message lives by, and the canonical form of a request.
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { whatsappIdOf } from '../../src/platform/id.ts'
-import {
-  canonicalJson,
-  isOutcomeUnknown,
-  maxSendingMs,
-  maxSockets,
-  newOutboundMessage,
-} from '../../src/messages/message.ts'
+import { canonicalJson, isOutcomeUnknown, maxSendingMs, maxSockets, newOutboundMessage } from '../../src/messages/message.ts'
 
 test('a message’s WhatsApp id follows from its id', () => {
   const message = newOutboundMessage({
@@ -34,7 +28,11 @@ test('equal values have one canonical text whatever the order of their fields', 
   const shuffled = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(shuffled)
     if (value === null || typeof value !== 'object') return value
-    return Object.fromEntries(Object.entries(value).toReversed().map(([name, field]) => [name, shuffled(field)]))
+    return Object.fromEntries(
+      Object.entries(value)
+        .toReversed()
+        .map(([name, field]) => [name, shuffled(field)]),
+    )
   }
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {

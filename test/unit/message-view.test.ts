@@ -54,7 +54,12 @@ test('a queued message shows its content under its type, every time it can have,
 
 test('why a message waits or failed is shown only when it does', () => {
   const held = messageView(outbound({ heldBy: 'recipient', heldUntil: at }))
-  expect(held).toMatchObject({ heldBy: 'recipient', heldUntil: '2026-11-23T07:00:00.005Z', position: null, estimatedSendAt: null })
+  expect(held).toMatchObject({
+    heldBy: 'recipient',
+    heldUntil: '2026-11-23T07:00:00.005Z',
+    position: null,
+    estimatedSendAt: null,
+  })
   const error = { code: 'recipient_not_on_whatsapp', detail: 'x' }
   expect(messageView(outbound({ status: 'failed', error }))).toMatchObject({ status: 'failed', error })
 })
