@@ -15,12 +15,17 @@ import {
 const spki = Buffer.from('302a300506032b656e032100', 'hex')
 const pkcs8 = Buffer.from('302e020100300506032b656e04220420', 'hex')
 
-interface Pair {
+export interface NoiseKeyPair {
   privateKey: KeyObject
   publicBytes: Buffer
 }
 
-function newPair(): Pair {
+interface Direction {
+  key: Buffer
+  n: number
+}
+
+export function newNoiseKeyPair(): NoiseKeyPair {
   const { privateKey, publicKey } = generateKeyPairSync('x25519')
   return { privateKey, publicBytes: rawPublic(publicKey) }
 }
@@ -36,19 +41,21 @@ export function publicKeyOf(privateBytes: Buffer): Buffer {
 }
 
 export class NoiseClient {
-  readonly #static = newPair()
-  readonly #ephemeral = newPair()
+  readonly #static: NoiseKeyPair
+  readonly #ephemeral = newNoiseKeyPair()
   // The protocol's name has 28 bytes: padded with zeros it is the first hash and the first chaining key.
   #h: Buffer = Buffer.concat([Buffer.from('Noise_XX_25519_AESGCM_SHA256'), Buffer.alloc(4)])
   #ck: Buffer = this.#h
   #k: Buffer = Buffer.alloc(32)
   #n = 0
-  #up = { key: Buffer.alloc(32), n: 0 }
-  #down = { key: Buffer.alloc(32), n: 0 }
+  #up: Direction = { key: Buffer.alloc(32), n: 0 }
+  #down: Direction = { key: Buffer.alloc(32), n: 0 }
   serverStaticKey: Buffer = Buffer.alloc(0)
   serverPayload: Buffer = Buffer.alloc(0)
 
-  constructor(prologue: Uint8Array) {
+  /** `staticKey` is the device's: the server knows it again by it. */
+  constructor(prologue: Uint8Array, staticKey: NoiseKeyPair = newNoiseKeyPair()) {
+    this.#static = staticKey
     this.#mixHash(prologue)
   }
 
@@ -125,7 +132,7 @@ export class NoiseClient {
   }
 }
 
-function dh(own: Pair, remote: Buffer): Buffer {
+function dh(own: NoiseKeyPair, remote: Buffer): Buffer {
   const publicKey = createPublicKey({ key: Buffer.concat([spki, remote]), format: 'der', type: 'spki' })
   return diffieHellman({ privateKey: own.privateKey, publicKey })
 }

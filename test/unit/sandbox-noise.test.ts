@@ -128,19 +128,25 @@ describe.each([
   ['cacophony', cacophony],
   ['snow', snow],
 ])('the vector of %s', (_, vector) => {
-  it('is reproduced in handshake and transport', () => {
+  it('is reproduced in the handshake', () => {
     const seen = respond(vector)
-    expect(seen.firstPayload.toString('hex')).toBe(vector.messages[0]?.payload)
-    expect(seen.answer.toString('hex')).toBe(vector.messages[1]?.ciphertext)
+    const [first, second, third] = vector.messages
+    expect(seen.firstPayload.toString('hex')).toBe(first?.payload)
+    expect(seen.answer.toString('hex')).toBe(second?.ciphertext)
     expect(seen.remoteStatic).toEqual(publicKeyOf(bytes(vector.initiator.staticKey)))
-    expect(seen.thirdPayload.toString('hex')).toBe(vector.messages[2]?.payload)
-    if (vector.handshakeHash !== undefined) expect(seen.hash.toString('hex')).toBe(vector.handshakeHash)
-    for (const [index, { payload, ciphertext }] of vector.messages.entries()) {
-      // After the handshake the sides take turns, the responder first.
-      if (index < 3) continue
-      if (index % 2 === 1) expect(seen.fromResponder.encrypt(bytes(payload)).toString('hex')).toBe(ciphertext)
-      else expect(seen.fromInitiator.decrypt(bytes(ciphertext)).toString('hex')).toBe(payload)
-    }
+    expect(seen.thirdPayload.toString('hex')).toBe(third?.payload)
+    expect(seen.hash.toString('hex')).toMatch(vector.handshakeHash ?? /^[0-9a-f]{64}$/)
+  })
+
+  it('is reproduced in the transport, where the sides take turns and the responder begins', () => {
+    const seen = respond(vector)
+    const [, , , ...transport] = vector.messages
+    const reproduced = transport.map(({ payload, ciphertext }, index) =>
+      index % 2 === 0
+        ? { payload, ciphertext: seen.fromResponder.encrypt(bytes(payload)).toString('hex') }
+        : { payload: seen.fromInitiator.decrypt(bytes(ciphertext)).toString('hex'), ciphertext },
+    )
+    expect(reproduced).toEqual(transport)
   })
 })
 
@@ -184,10 +190,10 @@ describe('the server’s handshake', () => {
     const finish = client.finish(server.hello(client.hello()), Buffer.from('payload'))
     const changed = Buffer.from(finish)
     changed[20] = (changed[20] ?? 0) ^ 1
-    expect(() => server.finish(changed)).toThrow()
+    expect(() => server.finish(changed)).toThrow(/authenticate/)
     const greeting = (key: Buffer) => Buffer.concat([Buffer.from([0x12, key.length + 2, 0x0a, key.length]), key])
-    expect(() => new ServerHandshake(identity).hello(greeting(Buffer.alloc(31, 9)))).toThrow()
-    expect(() => new ServerHandshake(identity).hello(greeting(Buffer.alloc(32)))).toThrow()
-    expect(() => new ServerHandshake(identity).hello(Buffer.from('not protobuf at all'))).toThrow()
+    expect(() => new ServerHandshake(identity).hello(greeting(Buffer.alloc(31, 9)))).toThrow('no ephemeral key')
+    expect(() => new ServerHandshake(identity).hello(greeting(Buffer.alloc(32)))).toThrow(/derivation|diffie|failed/i)
+    expect(() => new ServerHandshake(identity).hello(Buffer.from('not protobuf at all'))).toThrow(Error)
   })
 })

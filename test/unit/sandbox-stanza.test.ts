@@ -59,7 +59,7 @@ describe('stanzas', () => {
   it.each(['', '00', '00f8', '00f803', '00f80319', '00f9ffff', '00fc05', '00f8031906', '0278', `00${'f801'.repeat(3)}`])(
     'refuses %j with an error',
     (hex) => {
-      expect(() => decodeStanza(Buffer.from(hex, 'hex'))).toThrow()
+      expect(() => decodeStanza(Buffer.from(hex, 'hex'))).toThrow(Error)
     },
   )
 })

@@ -6,7 +6,10 @@ import type { ServerContext } from './context.ts'
 import type { Group } from './groups.ts'
 import { Inbox } from './inbox.ts'
 
-type SavedCompanion = Omit<Companion, 'inbox' | 'connection'> & { waiting: BinaryNode[] }
+/** `prekeys`: for each its id in 3 bytes and its 32 bytes. A linked device has hundreds. */
+type SavedCompanion = Omit<Companion, 'inbox' | 'connection' | 'prekeys'> & { prekeys: Uint8Array; waiting: BinaryNode[] }
+
+const packedLength = 35
 
 interface SavedAccount {
   account: Account
@@ -59,7 +62,7 @@ function saveCompanion(companion: Companion): SavedCompanion {
     identityKey,
     registrationId,
     signedPrekey,
-    prekeys,
+    prekeys: packPrekeys(prekeys),
     toldPrekeysLow: companion.toldPrekeysLow,
     pushName: companion.pushName,
     waiting: companion.inbox.waiting(),
@@ -70,9 +73,32 @@ function restoreAccount(state: AccountState, saved: SavedAccount): void {
   state.lastDevice = saved.lastDevice
   for (const number of saved.watchers) state.watchers.add(number)
   for (const number of saved.writers) state.writers.add(number)
-  for (const { waiting, ...kept } of saved.companions) {
+  for (const { waiting, prekeys, ...kept } of saved.companions) {
     const inbox = new Inbox()
     for (const node of waiting) inbox.add(node)
-    state.companions.set(kept.device, { ...kept, pushName: kept.pushName, inbox, connection: undefined })
+    state.companions.set(kept.device, {
+      ...kept,
+      pushName: kept.pushName,
+      prekeys: unpackPrekeys(prekeys),
+      inbox,
+      connection: undefined,
+    })
   }
+}
+
+function packPrekeys(prekeys: Companion['prekeys']): Buffer {
+  const packed = Buffer.alloc(prekeys.length * packedLength)
+  for (const [index, { id, publicKey }] of prekeys.entries()) {
+    packed.writeUIntBE(id, index * packedLength, 3)
+    packed.set(publicKey, index * packedLength + 3)
+  }
+  return packed
+}
+
+function unpackPrekeys(bytes: Uint8Array): Companion['prekeys'] {
+  const packed = Buffer.from(bytes)
+  return Array.from({ length: packed.length / packedLength }, (_, index) => {
+    const start = index * packedLength
+    return { id: packed.readUIntBE(start, 3), publicKey: Buffer.from(packed.subarray(start + 3, start + packedLength)) }
+  })
 }

@@ -5,7 +5,9 @@ import { dirname } from 'node:path'
 import type { Log } from '../../platform/log.ts'
 import type { SnapshotPart } from '../device.ts'
 
-const debounceMs = 300
+const leastDelayMs = 300
+/** Writing takes at most this part of the time, however much there is to write. */
+const dutyFactor = 20
 
 export class SnapshotFile {
   readonly #path: string | undefined
@@ -15,6 +17,7 @@ export class SnapshotFile {
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
   #isStopped = false
+  #lastTookMs = 0
 
   /** Without a path nothing is read or written. */
   constructor(path: string | undefined, log: Log) {
@@ -31,10 +34,13 @@ export class SnapshotFile {
 
   changed(): void {
     if (this.#path === undefined || this.#timer || this.#isStopped) return
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      this.#write()
-    }, debounceMs)
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        this.#write()
+      },
+      Math.max(leastDelayMs, this.#lastTookMs * dutyFactor),
+    )
   }
 
   /** Writes what has not been written yet. */
@@ -56,9 +62,12 @@ export class SnapshotFile {
   async #writeAfter(former: Promise<void>, path: string): Promise<void> {
     await former
     try {
-      const parts = Object.fromEntries(this.#parts.map((part) => [part.name, part.snapshot()]))
+      const startedAt = performance.now()
+      const parts = Object.fromEntries(this.#parts.map((part) => [part.name, plain(part.snapshot())]))
+      const text = JSON.stringify(parts)
+      this.#lastTookMs = performance.now() - startedAt
       await mkdir(dirname(path), { recursive: true })
-      await writeFile(`${path}.tmp`, JSON.stringify(parts, replaceBytes), { mode: 0o600 })
+      await writeFile(`${path}.tmp`, text, { mode: 0o600 })
       await rename(`${path}.tmp`, path)
     } catch (err) {
       this.#log.error({ err }, 'sandbox.snapshot_failed')
@@ -77,12 +86,14 @@ function read(path: string): Record<string, unknown> {
 
 const marker = '$bytes'
 
-/** A Buffer has become its `toJSON` form by the time a replacer sees it; another Uint8Array has not. */
-function replaceBytes(_: string, value: unknown): unknown {
-  if (value instanceof Uint8Array) return { [marker]: Buffer.from(value).toString('base64') }
-  const json = value as { type?: unknown; data?: unknown } | null
-  if (json?.type === 'Buffer' && Array.isArray(json.data)) return { [marker]: Buffer.from(json.data).toString('base64') }
-  return value
+/** Bytes become base64 before JSON sees them: a Buffer's own `toJSON` makes an array of numbers, which is dear. */
+function plain(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Uint8Array) {
+    return { [marker]: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') }
+  }
+  if (Array.isArray(value)) return value.map(plain)
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]))
 }
 
 function reviveBytes(_: string, value: unknown): unknown {

@@ -119,7 +119,8 @@ export function bundleOf(ctx: ServerContext, owner: AccountState, device: number
   if (!companion) return undefined
   const bundle = takeBundle(companion)
   ctx.changed()
-  if (companion.prekeys.length < lowPrekeys && !companion.toldPrekeysLow) {
+  // A device that has not brought any yet is about to: it asks for the count at its first login.
+  if (bundle.oneTimePrekey && companion.prekeys.length < lowPrekeys && !companion.toldPrekeysLow) {
     companion.toldPrekeysLow = true
     const attrs = { from: serverJid, type: 'encrypt', id: `prekeys-${device}-${Date.now()}`, t: nowSeconds() }
     deliver(owner, device, stanza('notification', attrs, [stanza('count', { value: String(companion.prekeys.length) })]))
