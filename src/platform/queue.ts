@@ -30,7 +30,10 @@ export function createQueue<Data>(name: string, redis: Redis, prefix: string, jo
   return queue
 }
 
-/** A stock worker with its own blocking connection: for the few fixed queues. `redis` must be a 'worker' connection. */
+/**
+ * A stock worker with its own blocking connection: for the few fixed queues. `redis` must be a 'worker' connection.
+ * It asks Redis for its version: without that BullMQ rounds waits up to whole seconds, and delayed jobs come up to a second late.
+ */
 export function createWorker<Data>(
   name: string,
   redis: Redis,
@@ -43,7 +46,6 @@ export function createWorker<Data>(
     connection: redis,
     prefix: bullPrefix(prefix),
     autorun: false,
-    skipVersionCheck: true,
   })
   worker.on('error', () => undefined)
   return worker

@@ -1,5 +1,5 @@
 // One HTTP attempt: bounded in time and bytes, and it follows nothing.
-import type { Dispatcher } from 'undici'
+import { errors, type Dispatcher } from 'undici'
 import { AppError, hasCode } from '../platform/errors.ts'
 import { parseRetryAfter } from './retry-schedule.ts'
 
@@ -140,10 +140,10 @@ const words: Record<string, string> = {
 /** Stable words instead of library texts, which hold addresses. */
 function errorWord(error: unknown): string {
   if (hasCode(error, 'url_not_allowed')) return 'address_not_allowed'
+  if (error instanceof errors.HTTPParserError) return 'answer_not_http'
   const code = codeOf(error) ?? codeOf((error as { errors?: unknown[] }).errors?.[0])
   if (code === undefined) return 'request_failed'
   if (words[code]) return words[code]
-  if (code.startsWith('HPE_')) return 'answer_not_http'
   return /CERT|TLS|SSL|SELF_SIGNED|ISSUER/.test(code) ? 'tls_failed' : 'request_failed'
 }
 

@@ -1,0 +1,118 @@
+// What survives: workers killed in the middle of a delivery, a Redis that comes back empty, jobs that were never made.
+import { randomBytes } from 'node:crypto'
+import { dirname } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Redis } from 'ioredis'
+import { createKeyRing } from '../../src/store/key-ring.ts'
+import { createEndpoint } from '../../src/webhooks/create-endpoint.ts'
+import { startReceiver, type Receiver } from '../support/receiver.ts'
+import { waitFor } from '../support/wait.ts'
+import { draft, loopbackAllowed, silentLog, startWebhookBench, type WebhookBench } from '../support/webhooks.ts'
+import { startWorkerProcess, type WorkerProcess } from '../support/worker-process.ts'
+
+let bench: WebhookBench
+let receiver: Receiver
+let env: Record<string, string>
+const processes: WorkerProcess[] = []
+
+beforeEach(async () => {
+  ;[bench, receiver] = await Promise.all([startWebhookBench({ running: false }), startReceiver()])
+  const keyFile = join(dirname(bench.storePath), 'keys')
+  await writeFile(keyFile, randomBytes(32).toString('base64'))
+  env = {
+    UJUMBE_DATA_DIR: dirname(bench.storePath),
+    UJUMBE_CREDENTIALS_KEY_FILE: keyFile,
+    UJUMBE_REDIS_PREFIX: bench.prefix,
+    UJUMBE_WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
+    REDIS_URL: `unix://${bench.redis.socketPath}`,
+  }
+  // The processes open the secret with the key of the file.
+  const source = { credentialsKey: undefined, credentialsKeyFile: keyFile, embeddedCredentialsKeyPath: '' }
+  const made = await createEndpoint(
+    { endpoints: bench.store.endpoints, secretBox: createKeyRing(source, silentLog), guardPolicy: loopbackAllowed },
+    { sessionId: bench.sessionId, url: receiver.url, events: ['*'] },
+  )
+  receiver.secrets.push(made.secret)
+})
+afterEach(async () => {
+  await Promise.all(processes.splice(0).map((each) => each.end('SIGKILL')))
+  await bench.close()
+  await receiver.close()
+})
+
+const start = async (name: string) => {
+  const started = await startWorkerProcess(name, env)
+  processes.push(started)
+  return started
+}
+const arrived = (count: number) => waitFor(`${count} events have arrived`, () => receiver.delivered.size === count, 45_000)
+const drafts = (count: number) => Array.from({ length: count }, (_, n) => draft(n))
+
+test('a worker killed in the middle of deliveries loses none', async () => {
+  const first = await start('webhook-worker')
+  receiver.answerWith('hang')
+  const ids = await bench.publish(drafts(10))
+  await waitFor('requests are under way', () => receiver.load.open === 10)
+  await first.end('SIGKILL')
+  receiver.answerWith({ status: 200 })
+  await start('webhook-worker')
+  await arrived(10)
+  await waitFor('all are recorded', async () => {
+    const all = await Promise.all(ids.map((id) => bench.delivery(id)))
+    return all.every((delivery) => delivery.status === 'succeeded' && delivery.attemptCount === 1)
+  })
+  expect(receiver.received.every((request) => request.isVerified)).toBe(true)
+})
+
+test('a Redis that comes back empty loses no delivery, and the ticks go on', async () => {
+  await start('webhook-worker')
+  await start('scheduler')
+  receiver.answerWith({ status: 500 })
+  const failing = await bench.publish(drafts(2))
+  await waitFor('both have failed once', async () =>
+    (await Promise.all(failing.map((id) => bench.delivery(id)))).every((delivery) => delivery.attemptCount === 1),
+  )
+  const unannounced = await bench.publish(drafts(3), false)
+  await bench.redis.kill() // without an append-only file nothing is left
+  await bench.redis.start()
+  receiver.answerWith({ status: 200 })
+  await arrived(failing.length + unannounced.length)
+  expect(receiver.received.every((request) => request.isVerified)).toBe(true)
+})
+
+test('FLUSHALL under running processes loses no delivery', async () => {
+  await start('scheduler')
+  await bench.publish(drafts(5))
+  const redis = new Redis({ path: bench.redis.socketPath })
+  await redis.flushall()
+  await redis.quit()
+  await start('webhook-worker')
+  await arrived(5)
+  expect(receiver.received).toHaveLength(5)
+})
+
+test('events are announced without waiting while Redis is away, and arrive after its return', async () => {
+  await start('webhook-worker')
+  await start('scheduler')
+  await bench.redis.stop()
+  const startedAt = performance.now()
+  await bench.publish(drafts(5))
+  expect(performance.now() - startedAt).toBeLessThan(1_000)
+  await bench.redis.start()
+  await arrived(5)
+})
+
+test('a worker told to stop finishes the requests in flight and leaves nothing active', async () => {
+  const worker = await start('webhook-worker')
+  receiver.answerWith({ status: 200, afterMs: 800 })
+  const ids = await bench.publish(drafts(5))
+  await waitFor('requests are under way', () => receiver.load.open === 5)
+  expect(await worker.end('SIGTERM')).toBe(0)
+  expect((await Promise.all(ids.map((id) => bench.delivery(id)))).map((delivery) => delivery.status)).toEqual(
+    ids.map(() => 'succeeded'),
+  )
+  expect(receiver.received).toHaveLength(5)
+  expect(await bench.deliveryQueue.queue.getJobCountByTypes('active', 'wait', 'delayed')).toBe(0)
+})
