@@ -105,11 +105,11 @@ export async function startTestApi(options: { allowedNetworks?: string[] } = {})
 
 function send(port: number, method: string, path: string, options: CallOptions): Promise<ApiAnswer> {
   const payload = options.raw ?? (options.json === undefined ? undefined : JSON.stringify(options.json))
+  const isChunked = options.headers?.['transfer-encoding'] !== undefined
   const headers: Record<string, string> = {
     ...(options.key === undefined ? {} : { authorization: `Bearer ${options.key}` }),
-    ...(payload === undefined
-      ? {}
-      : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(payload)) }),
+    ...(payload === undefined ? {} : { 'content-type': 'application/json' }),
+    ...(payload === undefined || isChunked ? {} : { 'content-length': String(Buffer.byteLength(payload)) }),
     ...options.headers,
   }
   return new Promise((resolve, reject) => {
