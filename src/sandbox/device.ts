@@ -94,6 +94,7 @@ export interface SandboxNetwork {
 /** A half's own state: plain data; Buffers and Uint8Arrays are carried as such. */
 export interface SnapshotPart {
   readonly name: string
+  /** An iterator, for what is large: its values are written with pauses between them, and restored as an array. */
   snapshot(): unknown
   restore(saved: unknown): void
 }

@@ -12,7 +12,7 @@ import {
 } from '../../src/sandbox/phones/device-identity.ts'
 import { answerCompanionHello, normalizeCode, openKeyBundle } from '../../src/sandbox/phones/pairing-code.ts'
 import { parseQrText } from '../../src/sandbox/phones/qr-text.ts'
-import { bare, newKeyPair } from '../../src/sandbox/phones/signal-keys.ts'
+import { bare, newKeyPair } from '../../src/sandbox/phones/key-pair.ts'
 
 const key = () => randomBytes(32).toString('base64')
 

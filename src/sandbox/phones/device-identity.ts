@@ -3,7 +3,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { proto } from '@whiskeysockets/baileys'
 import { calculateSignature } from 'libsignal/src/curve.js'
 import { isGenuine } from '../wire/keys.ts'
-import { bare, type KeyPair } from './signal-keys.ts'
+import { bare, type KeyPair } from './key-pair.ts'
 
 const accountSignaturePrefix = Buffer.from([6, 0])
 const deviceSignaturePrefix = Buffer.from([6, 1])

@@ -6,7 +6,7 @@ import { answerCompanionHello, normalizeCode, openKeyBundle } from './pairing-co
 import { PhoneError } from './phone-error.ts'
 import type { PhoneState, PhoneWorld } from './phone-state.ts'
 import { parseQrText } from './qr-text.ts'
-import { bare } from './signal-keys.ts'
+import { bare } from './key-pair.ts'
 
 /** @throws PhoneError `qr_malformed`, `qr_unknown`, `qr_mismatch`, `linking_failed` */
 export async function scanQr(world: PhoneWorld, phone: PhoneState, text: string): Promise<{ deviceJid: string }> {

@@ -2,7 +2,8 @@
 import { createCipheriv, createDecipheriv, hkdfSync, pbkdf2, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { calculateAgreement } from 'libsignal/src/curve.js'
-import { bare, newKeyPair, typed, type KeyPair } from './signal-keys.ts'
+import { withType } from '../wire/keys.ts'
+import { bare, newKeyPair, type KeyPair } from './key-pair.ts'
 
 const derive = promisify(pbkdf2)
 const codeIterations = 131_072
@@ -50,13 +51,13 @@ export function openKeyBundle(
   if (bundle.length !== 32 + 12 + 96 + 16) return undefined
   try {
     const bytes = Buffer.from(bundle)
-    const ephemeralShared = calculateAgreement(typed(half.companionEphemeral), half.ephemeral.privKey)
+    const ephemeralShared = calculateAgreement(withType(half.companionEphemeral), half.ephemeral.privKey)
     const key = hkdf(ephemeralShared, bytes.subarray(0, 32), 'link_code_pairing_key_bundle_encryption_key')
     const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(32, 44)).setAuthTag(bytes.subarray(-16))
     const plain = Buffer.concat([decipher.update(bytes.subarray(44, -16)), decipher.final()])
     if (!plain.subarray(0, 32).equals(bare(companionIdentity))) return undefined
     if (!plain.subarray(32, 64).equals(bare(identity.pubKey))) return undefined
-    const identityShared = calculateAgreement(typed(companionIdentity), identity.privKey)
+    const identityShared = calculateAgreement(withType(bare(companionIdentity)), identity.privKey)
     return {
       advSecret: hkdf(Buffer.concat([ephemeralShared, identityShared, plain.subarray(64)]), Buffer.alloc(0), 'adv_secret'),
     }

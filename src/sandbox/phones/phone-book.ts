@@ -25,7 +25,7 @@ export class PhoneBook {
     this.#world = { ...deps, identityOf, trustedCompanions: new Set() }
     deps.network.keep({
       name: 'phones',
-      snapshot: () => Array.from(this.#phones.values(), (phone) => phone.save()),
+      snapshot: () => this.#phones.values().map((phone) => phone.save()),
       restore: (saved) => {
         for (const each of saved as SavedPhone[]) this.#add(new Phone(this.#world, this.#work, each))
       },

@@ -2,7 +2,7 @@
 import { jidNormalizedUser, type BinaryNode } from '@whiskeysockets/baileys'
 import type { ShownMessage } from './chat-log.ts'
 import type { PhoneState, PhoneWorld } from './phone-state.ts'
-import { bare } from './signal-keys.ts'
+import { bare } from './key-pair.ts'
 
 const maxRetries = 5
 const maxRetryEntries = 2_000

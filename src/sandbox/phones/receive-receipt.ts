@@ -5,7 +5,7 @@ import { resolveDevice } from './address.ts'
 import type { OutgoingStatus } from './chat-log.ts'
 import { encryptedNode } from './encrypt-message.ts'
 import type { PhoneState, PhoneWorld } from './phone-state.ts'
-import { bare } from './signal-keys.ts'
+import { bare } from './key-pair.ts'
 
 const statusByType: Record<string, OutgoingStatus> = {
   '': 'delivered',

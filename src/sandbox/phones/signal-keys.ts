@@ -2,15 +2,11 @@
 import { randomInt } from 'node:crypto'
 import { ProtocolAddress, SessionBuilder, SessionCipher, SessionRecord } from 'libsignal'
 import type { SignalStorage } from 'libsignal'
-import { calculateSignature, generateKeyPair } from 'libsignal/src/curve.js'
+import { calculateSignature } from 'libsignal/src/curve.js'
 import type { PrekeyBundle } from '../device.ts'
-import { isGenuine } from '../wire/keys.ts'
-
-export interface KeyPair {
-  /** With the 0x05 type byte. */
-  pubKey: Buffer
-  privKey: Buffer
-}
+import { withType } from '../wire/keys.ts'
+import { isGenuineBundle } from './genuine-bundle.ts'
+import { bare, newKeyPair, type KeyPair } from './key-pair.ts'
 
 export type CiphertextType = 'pkmsg' | 'msg'
 
@@ -82,12 +78,15 @@ export class SignalKeys {
 
   /** @throws Error when the signed prekey is not signed by the identity (libsignal does not look when it builds a session). */
   async startSession(address: string, bundle: PrekeyBundle): Promise<void> {
-    const identityKey = typed(bundle.identityKey)
-    const signedKey = typed(bundle.signedPrekey.publicKey)
-    if (!isGenuine(bare(identityKey), signedKey, bundle.signedPrekey.signature)) {
+    const identityKey = withType(bundle.identityKey)
+    const signedKey = withType(bundle.signedPrekey.publicKey)
+    if (!isGenuineBundle(bundle)) {
       throw new Error('The signed prekey does not carry the signature of its identity key.')
     }
-    const oneTime = bundle.oneTimePrekey && { keyId: bundle.oneTimePrekey.id, publicKey: typed(bundle.oneTimePrekey.publicKey) }
+    const oneTime = bundle.oneTimePrekey && {
+      keyId: bundle.oneTimePrekey.id,
+      publicKey: withType(bundle.oneTimePrekey.publicKey),
+    }
     await new SessionBuilder(this.#storage, protocolAddress(address)).initOutgoing({
       registrationId: bundle.registrationId,
       identityKey,
@@ -139,21 +138,6 @@ export class SignalKeys {
       getOurIdentity: () => this.identity,
     }
   }
-}
-
-export function newKeyPair(): KeyPair {
-  const { pubKey, privKey } = generateKeyPair()
-  return { pubKey: Buffer.from(pubKey), privKey: Buffer.from(privKey) }
-}
-
-/** Without the type byte. */
-export function bare(publicKey: Uint8Array): Buffer {
-  return Buffer.from(publicKey.length === 33 ? publicKey.subarray(1) : publicKey)
-}
-
-/** With the type byte. */
-export function typed(publicKey: Uint8Array): Buffer {
-  return publicKey.length === 33 ? Buffer.from(publicKey) : Buffer.concat([Buffer.from([5]), publicKey])
 }
 
 function newSignedPrekey(identity: KeyPair): SavedSignalKeys['signedPrekey'] {

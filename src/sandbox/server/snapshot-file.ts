@@ -8,6 +8,8 @@ import type { SnapshotPart } from '../device.ts'
 const leastDelayMs = 300
 /** Writing takes at most this part of the time, however much there is to write. */
 const dutyFactor = 20
+/** Longest piece of writing in one go. */
+const sliceMs = 8
 
 export class SnapshotFile {
   readonly #path: string | undefined
@@ -62,10 +64,15 @@ export class SnapshotFile {
   async #writeAfter(former: Promise<void>, path: string): Promise<void> {
     await former
     try {
-      const startedAt = performance.now()
-      const parts = Object.fromEntries(this.#parts.map((part) => [part.name, plain(part.snapshot())]))
-      const text = JSON.stringify(parts)
-      this.#lastTookMs = performance.now() - startedAt
+      const fields: string[] = []
+      let tookMs = 0
+      for (const part of this.#parts) {
+        const written = await stringify(part.snapshot())
+        fields.push(`${JSON.stringify(part.name)}:${written.text}`)
+        tookMs += written.tookMs
+      }
+      const text = `{${fields.join(',')}}`
+      this.#lastTookMs = tookMs
       await mkdir(dirname(path), { recursive: true })
       await writeFile(`${path}.tmp`, text, { mode: 0o600 })
       await rename(`${path}.tmp`, path)
@@ -82,6 +89,26 @@ function read(path: string): Record<string, unknown> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
     throw error
   }
+}
+
+/** The values of an iterator are taken one by one, with pauses in which sockets are served. */
+async function stringify(value: unknown): Promise<{ text: string; tookMs: number }> {
+  let startedAt = performance.now()
+  if (!(value instanceof Iterator)) {
+    const text = JSON.stringify(plain(value))
+    return { text, tookMs: performance.now() - startedAt }
+  }
+  const texts: string[] = []
+  let tookMs = 0
+  for (const each of value) {
+    texts.push(JSON.stringify(plain(each)))
+    const sinceMs = performance.now() - startedAt
+    if (sinceMs < sliceMs) continue
+    tookMs += sinceMs
+    await new Promise((resolve) => setImmediate(resolve))
+    startedAt = performance.now()
+  }
+  return { text: `[${texts.join(',')}]`, tookMs: tookMs + performance.now() - startedAt }
 }
 
 const marker = '$bytes'
