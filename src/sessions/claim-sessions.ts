@@ -11,12 +11,18 @@ interface ClaimDeps extends LeaseDeps {
   log: Log
 }
 
+/** `closed`: sessions that nobody may take for a moment, because Redis may have forgotten who holds them. */
+interface Claimed {
+  leases: Lease[]
+  closed: string[]
+}
+
 /**
  * Those of `wanted` that nobody alive holds; `epoch` is the one the store told of. Whatever the store then refuses (gone, or a higher epoch)
  * or cannot answer is released again. Rejects when Redis does not answer.
  */
-export async function claimSessions(deps: ClaimDeps, wanted: { id: string; epoch: number }[]): Promise<Lease[]> {
-  if (wanted.length === 0) return []
+export async function claimSessions(deps: ClaimDeps, wanted: { id: string; epoch: number }[]): Promise<Claimed> {
+  if (wanted.length === 0) return { leases: [], closed: [] }
   const { heartbeat, sessions, log } = deps
   const { incarnation } = heartbeat
   const trust = heartbeat.trustOfPresent()
@@ -40,5 +46,5 @@ export async function claimSessions(deps: ClaimDeps, wanted: { id: string; epoch
     }),
   )
   if (refused.length > 0) await releaseLeases(deps, incarnation, refused)
-  return leases
+  return { leases, closed: wanted.filter((_, index) => epochs[index] === -1).map(({ id }) => id) }
 }

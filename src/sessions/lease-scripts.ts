@@ -35,7 +35,10 @@ redis.call('ZADD', KEYS[3], now[1] * 1000 + math.floor(now[2] / 1000), ARGV[2])
 local alive = {}
 for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   local value = redis.call('GET', ARGV[4] .. member)
-  if value then alive[#alive + 1] = value else redis.call('ZREM', KEYS[3], member) end
+  if value then
+    alive[#alive + 1] = value
+    alive[#alive + 1] = redis.call('PTTL', ARGV[4] .. member)
+  else redis.call('ZREM', KEYS[3], member) end
 end
 return { existed, run, alive }
 `)
@@ -111,11 +114,13 @@ const page = 500
 export async function renewHeartbeat(
   { redis, prefix, ttlMs }: LeaseDeps,
   heartbeat: { incarnation: string; value: string; previous?: string | undefined },
-): Promise<{ existed: boolean; run: string; alive: string[] }> {
+): Promise<{ existed: boolean; run: string; alive: { value: string; ttlLeftMs: number }[] }> {
   const keys = [fleetRunKey(prefix), quarantineKey(prefix), workersKey(prefix)]
   const { incarnation, value, previous } = heartbeat
   const answer = await renewScript(redis, keys, [ttlMs, incarnation, value, workerKey(prefix, ''), previous ?? ''])
-  const [existed, run, alive] = answer as [number, string, string[]]
+  const [existed, run, pairs] = answer as [number, string, (string | number)[]]
+  const alive: { value: string; ttlLeftMs: number }[] = []
+  for (let i = 0; i + 1 < pairs.length; i += 2) alive.push({ value: String(pairs[i]), ttlLeftMs: Number(pairs[i + 1]) })
   return { existed: existed === 1, run, alive }
 }
 

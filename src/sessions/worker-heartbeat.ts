@@ -23,6 +23,9 @@ export interface WorkerView {
   startedAt: number
 }
 
+/** `ttlLeftMs`: after that it counts as dead, unless it is heard of before. */
+export type LivingWorker = WorkerView & { ttlLeftMs: number }
+
 export interface HeartbeatDeps extends LeaseDeps {
   log: Log
   hostId: string
@@ -35,8 +38,8 @@ export interface HeartbeatDeps extends LeaseDeps {
 export interface HeartbeatEvents {
   /** Sessions held now, for the heartbeat. */
   heldCount(): number
-  /** Each renewal is a round; `workers` includes this one. */
-  round(workers: WorkerView[]): void
+  /** Each renewal is a round; `workers` includes this one. Must not throw. */
+  round(workers: LivingWorker[]): void
   /** Trust has run out: close every socket now. The incarnation whose leases are void is passed. Must not throw. */
   fenced(incarnation: string): void
   /** Redis may have lost our leases: put them back and give up those it refuses. Rejects when Redis does not answer. */
@@ -94,6 +97,12 @@ export class WorkerHeartbeat implements Trust {
   async start(): Promise<void> {
     await this.#beat()
     this.#schedule(this.#deps.ttlMs / 3)
+  }
+
+  /** A round now, out of turn: a neighbour seems to be gone. A failure is the regular renewal's to deal with. */
+  async lookNow(): Promise<void> {
+    await this.#beating?.catch(() => undefined)
+    if (!this.#isClosed) await this.#beat().catch((err: unknown) => this.#deps.log.debug({ err }, 'heartbeat.failed'))
   }
 
   /** Tells the fleet at once that this worker takes no more sessions. */
@@ -167,7 +176,7 @@ export class WorkerHeartbeat implements Trust {
     this.#trustedUntilWall = beforeWall + trustMs
     clearTimeout(this.#fenceTimer)
     this.#fenceTimer = setTimeout(() => this.#fenceIfLate(), Math.max(0, this.#trustedUntil - monotonicMs()) + 1)
-    this.#events.round(alive.map((text) => JSON.parse(text) as WorkerView))
+    this.#events.round(alive.map(({ value, ttlLeftMs }) => ({ ...(JSON.parse(value) as WorkerView), ttlLeftMs })))
   }
 
   /** Past the limit every lease is void, whatever Redis would say. A new incarnation starts with none. */
