@@ -39,7 +39,7 @@ const politeCloseMs = 1_000
 
 export class SocketLife {
   readonly acks = new PendingAcks()
-  /** Settles with the first QR, or with false when the socket ends before. */
+  /** Settles with the first QR, or with false when none will come: logged in, or ended. */
   readonly firstQr = Promise.withResolvers<boolean>()
   readonly #deps: WhatsAppClientDeps
   readonly #events: ClientEvents
@@ -182,6 +182,7 @@ export class SocketLife {
 
   #opened(): void {
     clearTimeout(this.#loginTimer)
+    this.firstQr.resolve(false)
     this.#isOpen = true
     this.#ordered.post(() => this.#events.open(this.#identity()))
   }

@@ -26,6 +26,7 @@ export class WhatsAppSession {
   caches: SessionCaches = createSessionCaches()
   client: WhatsAppClient | undefined
   mayWrite = true
+  overrides: Partial<WhatsAppClientDeps> = {}
   /** Replaces handlers of the next `connect`. */
   handlers: Partial<ClientEvents> = {}
   readonly qrs: string[] = []
@@ -44,7 +45,7 @@ export class WhatsAppSession {
     this.url = url
   }
 
-  connect(overrides: Partial<WhatsAppClientDeps> = {}): WhatsAppClient {
+  connect(): WhatsAppClient {
     const events: ClientEvents = {
       qr: ({ qr }) => void this.qrs.push(qr),
       paired: (identity) => this.#note('paired', () => this.identities.push(identity)),
@@ -52,7 +53,7 @@ export class WhatsAppSession {
       closed: (cause) => {
         this.log.push(`closed ${cause.reason}`)
         this.closes.push(cause)
-        if (cause.action === 'restart') this.connect(overrides)
+        if (cause.action === 'restart') this.connect()
       },
       inbound: (message) => this.#note('inbound', () => this.inbound.push(message)),
       receipt: (update) => this.#note(update.status, () => this.receipts.push(update)),
@@ -61,6 +62,7 @@ export class WhatsAppSession {
       restricted: ({ untilMs }) => this.#note('restricted', () => this.restrictions.push(untilMs)),
       ...this.handlers,
     }
+    this.qrs.length = 0
     this.client = createWhatsAppClient(
       {
         credentials: this.credentials,
@@ -72,7 +74,7 @@ export class WhatsAppSession {
           return Promise.resolve(this.sent.get(whatsappId) ?? null)
         },
         log: pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }),
-        ...overrides,
+        ...this.overrides,
       },
       events,
     )
