@@ -151,6 +151,30 @@ describe('messages', () => {
   })
 })
 
+describe('a group', () => {
+  it('is read by its members, and the sender learns who has read it', async () => {
+    const client = await paired()
+    const baraka = '254711000003'
+    await phones.addPhone({ phoneNumber: baraka, name: 'Baraka' })
+    const group = await client.sock.groupCreate('Market day', [jid(asha), jid(baraka)])
+    await client.sendText(group.id, 'Who comes? #1')
+    await client.sendText(group.id, 'Nobody? #2')
+    for (const member of [asha, baraka, shop]) {
+      const texts = (await shown(member, 2)).map(({ chat, from, text }) => [chat, from, text])
+      expect(texts).toEqual([
+        [group.id, shop, 'Who comes? #1'],
+        [group.id, shop, 'Nobody? #2'],
+      ])
+    }
+    const { id } = (await phones.messages(asha))[1] ?? { id: '' }
+    await phones.read(asha, id)
+    await waitFor('the receipt of one member', () =>
+      client.stanzas.some(({ tag, attrs }) => tag === 'receipt' && attrs['type'] === 'read' && attrs['from'] === group.id),
+    )
+    expect((await phones.stats()).decryptFailures).toBe(0)
+  })
+})
+
 describe('a damaged session', () => {
   it('of the client heals when a phone cannot read it', async () => {
     const client = await paired()

@@ -70,6 +70,9 @@ describe('the guard', () => {
     const phone = JSON.stringify({ phoneNumber: '254711000001' })
     expect(await call('POST', '/phones', phone, { 'content-type': 'text/plain' })).toMatchObject({ status: 415 })
     expect(await call('POST', '/phones', phone)).toMatchObject({ status: 415 })
+    expect(await call('POST', '/reset', 'a=b', { 'content-type': 'application/x-www-form-urlencoded' })).toMatchObject({
+      status: 415,
+    })
     expect(await call('POST', '/phones', '{', json)).toMatchObject({ status: 400, body: { code: 'malformed_json' } })
     expect(await call('POST', '/phones', Buffer.from([0x22, 0xff, 0x22]), json)).toMatchObject({ status: 400 })
     expect(await post('/phones', { phoneNumber: '1'.repeat(1_000_001) })).toMatchObject({ status: 413 })

@@ -9,7 +9,7 @@ import { messageRoutes } from './messages.ts'
 import { operationRoutes } from './operations.ts'
 import { phoneRoutes } from './phones.ts'
 import { ControlError, writeProblem } from './problem.ts'
-import { requireLocal } from './request.ts'
+import { requireJson, requireLocal } from './request.ts'
 import { route, writeReply } from './router.ts'
 import { servePage } from './serve-page.ts'
 
@@ -29,6 +29,7 @@ export function createControlHandler(deps: ControlDeps): (request: IncomingMessa
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     requireLocal(request)
+    requireJson(request)
     const target = request.url ?? '/'
     if (!target.startsWith('/') || !URL.canParse(`http://sandbox${target}`)) throw new ControlError('not_found')
     const url = new URL(`http://sandbox${target}`)

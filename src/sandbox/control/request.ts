@@ -31,11 +31,16 @@ function isLoopbackAddress(name: string): boolean {
   return /^\d+(\.\d+){3}$/.test(name) && loopback.check(name, 'ipv4')
 }
 
+/** Whatever the call, a body must be JSON: forms of other sites can send everything else. @throws ControlError */
+export function requireJson({ headers }: IncomingMessage): void {
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  if (hasBody && type !== 'application/json') throw new ControlError('unsupported_media_type')
+}
+
 /** @throws ControlError when it is no JSON, too large, or does not fit. An empty body counts as `{}`. */
 export async function readBody<T extends z.ZodType>(request: IncomingMessage, schema: T): Promise<z.output<T>> {
   const bytes = await readBytes(request)
-  const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  if (bytes.length > 0 && type !== 'application/json') throw new ControlError('unsupported_media_type')
   let value: unknown = {}
   try {
     if (bytes.length > 0) value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))

@@ -3,6 +3,7 @@ import type { Log } from '../../platform/log.ts'
 import type { Account, SandboxNetwork } from '../device.ts'
 import type { Stats } from '../server/stats.ts'
 import type { ChatLog } from './chat-log.ts'
+import type { GroupKeys } from './group-keys.ts'
 import type { SentLog } from './sent-log.ts'
 import type { SignalKeys } from './signal-keys.ts'
 
@@ -17,6 +18,7 @@ export interface PhoneState {
   readonly account: Account
   readonly settings: PhoneSettings
   readonly keys: SignalKeys
+  readonly groupKeys: GroupKeys
   readonly chats: ChatLog
   readonly sent: SentLog
   /** Retry receipts sent per message that could not be decrypted. */

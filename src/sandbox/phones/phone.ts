@@ -3,6 +3,7 @@ import type { BinaryNode } from '@whiskeysockets/baileys'
 import type { Account, PrekeyBundle, PrimaryDevice } from '../device.ts'
 import { resolveDevice } from './address.ts'
 import { ChatLog, type SavedChatLog } from './chat-log.ts'
+import { GroupKeys, type SavedGroupKeys } from './group-keys.ts'
 import { enterCode, scanQr } from './link-companion.ts'
 import { PhoneError } from './phone-error.ts'
 import type { PhoneSettings, PhoneState, PhoneWorld } from './phone-state.ts'
@@ -20,6 +21,7 @@ export interface SavedPhone {
   settings: PhoneSettings
   /** Missing while nothing has needed the keys. */
   keys?: SavedSignalKeys
+  groupKeys: SavedGroupKeys
   chats: SavedChatLog
   sent: SentMessage[]
 }
@@ -28,6 +30,7 @@ export class Phone implements PrimaryDevice, PhoneState {
   readonly account: Account
   readonly settings: PhoneSettings
   readonly chats: ChatLog
+  readonly groupKeys: GroupKeys
   readonly sent = new SentLog()
   readonly retries = new Map<string, number>()
   readonly #world: PhoneWorld
@@ -41,6 +44,7 @@ export class Phone implements PrimaryDevice, PhoneState {
     this.account = saved.account
     this.settings = saved.settings
     this.chats = new ChatLog(saved.chats)
+    this.groupKeys = new GroupKeys(saved.groupKeys)
     this.sent.restore(saved.sent ?? [])
     if (saved.keys) this.#keys = new SignalKeys(saved.keys)
   }
@@ -99,7 +103,7 @@ export class Phone implements PrimaryDevice, PhoneState {
   save(): SavedPhone {
     const { account, settings } = this
     const keys = this.#keys ? { keys: this.#keys.save() } : {}
-    return { account, settings, ...keys, chats: this.chats.save(), sent: this.sent.save() }
+    return { account, settings, ...keys, groupKeys: this.groupKeys.save(), chats: this.chats.save(), sent: this.sent.save() }
   }
 
   #later(event: string, run: () => Promise<void> | void): void {
