@@ -4,7 +4,7 @@ import { readFile, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { pairByCode, pairByQr } from './demo/pair.ts'
-import { bar, createProgress, type Progress } from './demo/progress.ts'
+import { createProgress, type Progress } from './demo/progress.ts'
 import { startReceiver, type Receiver } from './demo/receiver.ts'
 import { summarise, table, told, type Summary } from './demo/report.ts'
 import { planMessages, sendAll } from './demo/traffic.ts'
@@ -58,13 +58,15 @@ async function demo(
   const repliesExpected = plans.filter((plan) => talkative.includes(plan.to)).length
   let acceptedCount = 0
   const show = () => {
-    const lines = ['message.sent', 'message.delivered', 'message.read'].map((type) =>
-      bar(type.slice(8), told(receiver, type).size, messageCount),
-    )
+    const states = ['sent', 'delivered', 'read'].map((label) => ({
+      label,
+      value: told(receiver, `message.${label}`).size,
+      total: messageCount,
+    }))
     progress.live([
-      bar('accepted', acceptedCount, messageCount),
-      ...lines,
-      bar('replies', told(receiver, 'message.received').size, repliesExpected),
+      { label: 'accepted', value: acceptedCount, total: messageCount },
+      ...states,
+      { label: 'replies', value: told(receiver, 'message.received').size, total: repliesExpected },
     ])
   }
   const ticking = setInterval(show, 100)

@@ -2,11 +2,17 @@
 import { createLogUpdate } from 'log-update'
 import colors from 'picocolors'
 
+export interface Count {
+  label: string
+  value: number
+  total: number
+}
+
 export interface Progress {
   /** A finished step. */
   step(text: string): void
   /** The state of the step under way; drawn in place on a terminal, once a second as a line elsewhere. */
-  live(lines: string[]): void
+  live(counts: Count[]): void
   done(): void
 }
 
@@ -18,10 +24,10 @@ export function createProgress(options: { quiet: boolean; terminal: boolean }): 
     let lastAt = -Infinity
     return {
       step: (text) => console.log(`${at()}  ${text}`),
-      live: (lines) => {
+      live: (counts) => {
         if (performance.now() - lastAt < 1_000) return
         lastAt = performance.now()
-        console.log(`${at()}    ${lines.join(' · ')}`)
+        console.log(`${at()}    ${counts.map(({ label, value, total }) => `${label} ${value}/${total}`).join(' · ')}`)
       },
       done: () => undefined,
     }
@@ -32,13 +38,13 @@ export function createProgress(options: { quiet: boolean; terminal: boolean }): 
       draw.clear()
       console.log(`${at()}  ${colors.green('✓')} ${text}`)
     },
-    live: (lines) => draw(lines.map((line) => `         ${line}`).join('\n')),
+    live: (counts) => draw(counts.map((count) => `         ${bar(count)}`).join('\n')),
     done: () => draw.clear(),
   }
 }
 
 /** `████░░░░ 120/200 read` */
-export function bar(label: string, value: number, total: number): string {
+function bar({ label, value, total }: Count): string {
   const width = 24
   const full = total === 0 ? 0 : Math.min(width, Math.round((value / total) * width))
   return `${colors.cyan('█'.repeat(full))}${colors.dim('░'.repeat(width - full))} ${String(value).padStart(String(total).length)}/${total} ${label}`
