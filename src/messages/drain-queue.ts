@@ -26,8 +26,8 @@ export interface DrainDeps {
   ackTimeoutMs: number
 }
 
-/** Beside the ack's own time, a send may ask whether the number is on WhatsApp and fetch keys. */
-const sendMarginMs = 60_000
+/** A client keeps to the ack's time by itself; this is for one that does not. */
+const sendMarginMs = 5_000
 const retryPauses = { baseMs: 250, capMs: 5_000, floorMs: 100 }
 /** A wake-up to compare means little while messages leave. */
 const recentMs = 10_000

@@ -17,12 +17,10 @@ export interface ReceiptDeps {
   log: Log
 }
 
-const coarseMs = 2_000
-
 /** A receipt counts as an ack. Statuses only move forward; ids that are not ours are skipped. Never rejects. */
 export async function recordReceipt(deps: ReceiptDeps, sessionId: string, update: ReceiptUpdate): Promise<void> {
   await deps.drain.acknowledge(update.whatsappIds)
-  await advance(deps, sessionId, update.whatsappIds, { to: update.status, at: preciseTime(update.at) })
+  await advance(deps, sessionId, update.whatsappIds, { to: update.status, at: update.at })
 }
 
 /** Never rejects. */
@@ -31,13 +29,7 @@ export async function recordLateAck(
   sessionId: string,
   update: { whatsappId: string; at: number },
 ): Promise<void> {
-  await advance(deps, sessionId, [update.whatsappId], { to: 'sent', at: preciseTime(update.at) })
-}
-
-/** WhatsApp counts in whole seconds: our clock tells the order of what happens now, theirs the time of what happened while we were away. */
-function preciseTime(at: number): number {
-  const now = Date.now()
-  return Math.abs(now - at) < coarseMs ? now : at
+  await advance(deps, sessionId, [update.whatsappId], { to: 'sent', at: update.at })
 }
 
 async function advance(deps: ReceiptDeps, sessionId: string, whatsappIds: string[], change: StatusChange): Promise<void> {

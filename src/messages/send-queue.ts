@@ -27,7 +27,7 @@ interface Prepared {
 }
 
 /**
- * The send queues of one process over one connection; at most `maxOpen` BullMQ objects at a time.
+ * The send queues of one process over one connection; at most `maxOpen` BullMQ objects (7 KB each) at a time.
  * A queue runs one job at a time whoever asks (`concurrency` 1), so that a stale holder can neither take a second job nor give one back late.
  */
 export class SendQueues {
@@ -37,7 +37,7 @@ export class SendQueues {
   #listeners = new Set<() => void>()
   #isLost = false
 
-  constructor(redis: Redis, prefix: string, maxOpen = 500) {
+  constructor(redis: Redis, prefix: string, maxOpen = 5_000) {
     this.redis = redis
     this.prefix = prefix
     this.#open = new LRUCache<string, Prepared>({
