@@ -66,6 +66,7 @@ export type SandboxFault = { sessions?: 'all' | string[] } & (
   | { kind: 'drop_acks'; count?: number }
   | { kind: 'ack_error'; code: number; count?: number }
   | { kind: 'stream_error'; code: number }
+  | { kind: 'login_failure'; code: number; count?: number }
   | { kind: 'restrict'; until: string | number }
 )
 

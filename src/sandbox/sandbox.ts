@@ -71,9 +71,11 @@ function acceptSockets(server: Server, sandbox: SandboxServer): void {
   const { faults } = sandbox.ctx
   server.on('upgrade', (request, stream, head) => {
     const socket = stream as Socket
+    // Node's own listener is gone by now: without one a reset during the upgrade would end the process.
+    socket.on('error', () => socket.destroy())
     if (faults.take('refuse_connections', undefined)) {
       socket.resetAndDestroy()
-    } else if (new URL(request.url ?? '/', 'http://sandbox').pathname === socketPath) {
+    } else if (request.url?.split('?', 1)[0] === socketPath) {
       socket.setNoDelay(true)
       sockets.handleUpgrade(request, socket, head, (webSocket) => sandbox.accept(webSocket, socket))
     } else {

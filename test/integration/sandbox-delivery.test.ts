@@ -83,7 +83,7 @@ describe('delivery', () => {
 
   it('refuses a message to a number without devices, and one that reaches none', async () => {
     const sender = await raw.online(shop)
-    sender.send(messageTo(jid(nobody), 'M5', [jid(nobody)]), messageTo(jid(asha), 'M6', [jid(asha, 7)]))
+    sender.send(messageTo(jid(nobody), 'M5', [jid(nobody)]), messageTo(jid(asha), 'M6', [jid(asha, 7), jid(shop)]))
     expect((await ackOf(sender, 'M5')).attrs['error']).toBe('404')
     expect((await ackOf(sender, 'M6')).attrs['error']).toBe('479')
   })

@@ -78,9 +78,10 @@ describe('a fault', () => {
   })
 
   it('`stall` holds new connections as well', async () => {
-    await phones.fault({ kind: 'stall', sessions: [shop] })
+    // First the end: on a stalled connection the client would wait half a minute for the other side's farewell.
     await client.sock.end(undefined)
     client.closes.length = 0
+    await phones.fault({ kind: 'stall', sessions: [shop] })
     client.connect()
     await waitFor('the login', async () => (await phones.stats()).logins === 2)
     await phones.sendFrom(asha, { to: shop, text: 'held back' })
@@ -145,6 +146,16 @@ describe('a fault', () => {
     client.connect()
     await closeCode()
     expect((await phones.stats()).logins).toBe(1)
+  })
+
+  it.each([402, 403, 405, 503])('`login_failure` refuses the next login with %i', async (code) => {
+    await phones.fault({ kind: 'login_failure', code, count: 1 })
+    await client.sock.end(undefined)
+    client.closes.length = 0
+    client.connect()
+    expect(await closeCode()).toBe(code)
+    client.connect()
+    await waitFor('the next login', () => client.isOpen)
   })
 
   it('`restrict` refuses new contacts with 463, and answers to those who wrote stay possible', async () => {

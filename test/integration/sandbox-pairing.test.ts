@@ -1,4 +1,6 @@
 // Linking a device to the sandbox, spoken to bare: what it offers, demands and refuses until a device is in.
+import { once } from 'node:events'
+import { connect as connectTcp } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { SandboxProblem } from '../../scripts/support/sandbox-client.ts'
 import { bytesOf, childOf, childrenOf, stanza } from '../../src/sandbox/wire/stanza.ts'
@@ -88,5 +90,28 @@ describe('the port', () => {
     const client = await RawClient.connect(`${raw.sandbox.url}?ED=CAIIBQ`)
     await client.waitFor('the refs', (node) => childOf(node, 'pair-device') !== undefined)
     client.close()
+  })
+
+  it('lives on after an upgrade to nowhere, one that is broken off, and frames that are none', async () => {
+    const { port } = raw.sandbox
+    const upgrade = (target: string) =>
+      `GET ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n'
+    for (const [target, answer] of [
+      ['//', '404'],
+      ['/ws/chat', '101'],
+      ['/elsewhere', '404'],
+      ['*', '404'],
+    ] as const) {
+      const socket = connectTcp(port, '127.0.0.1')
+      socket.write(upgrade(target))
+      const [head] = (await once(socket, 'data')) as [Buffer]
+      expect(head.toString()).toContain(`HTTP/1.1 ${answer} `)
+      socket.resetAndDestroy()
+    }
+    const client = await raw.connect()
+    client.sendBytes(Buffer.from('ffffff', 'hex'))
+    const other = await raw.online(asha)
+    expect((await other.query('w:p', 'get')).attrs['type']).toBe('result')
   })
 })

@@ -184,7 +184,13 @@ export const streamEnd = {
   replaced: () => stanza('stream:error', {}, [stanza('conflict', { type: 'replaced' })]),
   deviceRemoved: () => stanza('stream:error', { code: '401' }, [stanza('conflict', { type: 'device_removed' })]),
   code: (code: number) => stanza('stream:error', { code: String(code) }),
-  failure: (reason: number) => stanza('failure', { reason: String(reason), location: 'sandbox' }),
+  /** A temporary ban (402) says why and for how many seconds. */
+  failure: (reason: number) =>
+    stanza('failure', {
+      reason: String(reason),
+      location: 'sandbox',
+      ...(reason === 402 ? { code: '101', expire: '3600' } : {}),
+    }),
 }
 
 export function isErrorAnswer(answer: BinaryNode): boolean {

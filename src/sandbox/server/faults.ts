@@ -32,6 +32,7 @@ export const faultSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('stream_error'), code: z.int().min(1).max(999), ...scope }),
   z.strictObject({ kind: z.literal('conflict'), ...scope }),
   z.strictObject({ kind: z.literal('refuse_connections'), ...scope }),
+  z.strictObject({ kind: z.literal('login_failure'), code: z.int().min(1).max(999), ...count, ...scope }),
   z.strictObject({ kind: z.literal('restrict'), until, ...scope }),
 ])
 

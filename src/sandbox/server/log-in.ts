@@ -42,6 +42,11 @@ export function logIn(
     connection.end(streamEnd.failure(401))
     return undefined
   }
+  const failing = ctx.faults.take('login_failure', state.account.phoneNumber)
+  if (failing) {
+    connection.end(streamEnd.failure(failing.code))
+    return undefined
+  }
   const former = companion.connection
   if (former?.isStalled) former.reset()
   else former?.end(streamEnd.replaced())

@@ -1,6 +1,9 @@
 // The way of frames to one socket: straight through, late, or held back while the connection stalls.
 import type { WebSocket } from 'ws'
 
+/** A connection that stalls with more than this is cut: what matters in it waits in the device's inbox. */
+const maxQueued = 20_000
+
 interface Late {
   frame: Buffer
   dueAt: number
@@ -25,6 +28,10 @@ export class Outbox {
   write(frame: Buffer, delayMs: number): void {
     if (!this.#isStalled && delayMs === 0 && this.#queue.length === 0) {
       this.#socket.send(frame)
+      return
+    }
+    if (this.#queue.length >= maxQueued) {
+      this.#socket.terminate()
       return
     }
     const last = this.#queue.at(-1)?.dueAt ?? 0

@@ -41,14 +41,15 @@ export function routeMessage(ctx: ServerContext, sender: Sender, message: Binary
   const parts = childrenOf(childOf(message, 'participants')).filter((part) => part.tag === 'to')
   if (parts.length > 0) {
     const attrs = directAttrs(sender, target, to, message)
-    let reached = 0
-    for (const part of parts) {
-      const address = parseAddress(part.attrs['jid'])
-      const owner = address ? ctx.accounts.find(address) : undefined
-      if (!address || (owner !== target && owner !== sender.state) || !owner) continue
-      if (handOver(ctx, sender, owner, address.device, { ...attrs(owner) }, childrenOf(part), message)) reached += 1
+    const addressed = parts
+      .flatMap((part) => addresseeOf(ctx, part) ?? [])
+      .filter(({ owner }) => owner === target || owner === sender.state)
+    // Copies for one's own devices do not make up for a recipient who gets none.
+    if (!isOwn && !addressed.some(({ owner, device }) => owner === target && target.devices().includes(device))) {
+      return { error: ackError.staleDevices }
     }
-    return reached === 0 && !isOwn ? { error: ackError.staleDevices } : { phash: listHash(sender, target, to) }
+    for (const { owner, device, encrypted } of addressed) handOver(ctx, sender, owner, device, attrs(owner), encrypted, message)
+    return { phash: listHash(sender, target, to) }
   }
   const direct = childrenOf(message).filter((child) => child.tag === 'enc')
   if (direct.length === 0) return { error: ackError.malformed }
@@ -57,6 +58,13 @@ export function routeMessage(ctx: ServerContext, sender: Sender, message: Binary
   const recipient = message.attrs['recipient']
   if (recipient !== undefined) attrs['recipient'] = recipient
   return handOver(ctx, sender, target, to.device, attrs, direct, message) ? {} : { error: ackError.staleDevices }
+}
+
+/** For which device a `<to>` was encrypted; undefined when nobody has that address. */
+function addresseeOf(ctx: ServerContext, part: BinaryNode) {
+  const address = parseAddress(part.attrs['jid'])
+  const owner = address ? ctx.accounts.find(address) : undefined
+  return address && owner ? { owner, device: address.device, encrypted: childrenOf(part) } : undefined
 }
 
 /** Attributes as the recipient sees them: addressed as the sender addressed the chat. */
@@ -138,9 +146,8 @@ function fanOut(
   const common = childrenOf(message).filter((child) => child.tag === 'enc')
   const own = new Map<string, BinaryNode[]>()
   for (const part of childrenOf(childOf(message, 'participants'))) {
-    const address = parseAddress(part.attrs['jid'])
-    const owner = address ? ctx.accounts.find(address) : undefined
-    if (address && owner) own.set(`${owner.account.phoneNumber}:${address.device}`, childrenOf(part))
+    const addressee = addresseeOf(ctx, part)
+    if (addressee) own.set(`${addressee.owner.account.phoneNumber}:${addressee.device}`, addressee.encrypted)
   }
   for (const member of members) {
     for (const device of member.devices()) {

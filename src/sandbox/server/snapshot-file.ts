@@ -5,6 +5,8 @@ import { dirname } from 'node:path'
 import type { Log } from '../../platform/log.ts'
 import type { SnapshotPart } from '../device.ts'
 
+/** Raised whenever a part saves something else than before. */
+const version = 1
 const leastDelayMs = 300
 /** Writing takes at most this part of the time, however much there is to write. */
 const dutyFactor = 20
@@ -25,7 +27,7 @@ export class SnapshotFile {
   constructor(path: string | undefined, log: Log) {
     this.#path = path
     this.#log = log
-    this.#saved = path === undefined ? {} : read(path)
+    this.#saved = path === undefined ? {} : this.#read(path)
   }
 
   keep(part: SnapshotPart): void {
@@ -54,6 +56,18 @@ export class SnapshotFile {
     await this.#writing
   }
 
+  /** A memory of another version is of no use: the sandbox begins anew. */
+  #read(path: string): Record<string, unknown> {
+    try {
+      const saved = JSON.parse(readFileSync(path, 'utf8'), reviveBytes) as { version?: number; parts?: Record<string, unknown> }
+      if (saved.version === version && saved.parts) return saved.parts
+      this.#log.warn({ version: saved.version }, 'sandbox.snapshot_ignored')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+    return {}
+  }
+
   #write(): void {
     const path = this.#path
     if (path === undefined) return
@@ -71,7 +85,7 @@ export class SnapshotFile {
         fields.push(`${JSON.stringify(part.name)}:${written.text}`)
         tookMs += written.tookMs
       }
-      const text = `{${fields.join(',')}}`
+      const text = `{"version":${version},"parts":{${fields.join(',')}}}`
       this.#lastTookMs = tookMs
       await mkdir(dirname(path), { recursive: true })
       await writeFile(`${path}.tmp`, text, { mode: 0o600 })
@@ -79,15 +93,6 @@ export class SnapshotFile {
     } catch (err) {
       this.#log.error({ err }, 'sandbox.snapshot_failed')
     }
-  }
-}
-
-function read(path: string): Record<string, unknown> {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'), reviveBytes) as Record<string, unknown>
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
-    throw error
   }
 }
 

@@ -12,7 +12,7 @@ export function takeMessage(ctx: ServerContext, { state, companion, connection }
   if (refused) routed = { error: refused.code }
   else if (isRestricted(ctx, phoneNumber, message)) routed = { error: ackError.restricted }
   else routed = routeMessage(ctx, { state, device: companion.device }, message)
-  if (ctx.faults.take('drop_acks', phoneNumber)) return
+  if (!connection.isOpen || ctx.faults.take('drop_acks', phoneNumber)) return
   connection.send(messageAck(message, routed))
   ctx.stats.acks += 1
 }
