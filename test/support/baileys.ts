@@ -12,6 +12,7 @@ import {
   type proto,
 } from '@whiskeysockets/baileys'
 import { pino } from 'pino'
+import { quietConsole } from '../../src/platform/quiet-console.ts'
 import { waitFor } from './wait.ts'
 
 type KeyTable = Record<string, Map<string, unknown>>
@@ -47,6 +48,7 @@ export function startBaileys(
   /** An earlier client whose credentials are used on. */
   earlier?: Pick<BaileysClient, 'creds' | 'keys'>,
 ): BaileysClient {
+  quietConsole()
   const creds = earlier?.creds ?? initAuthCreds()
   const keys = earlier?.keys ?? {}
   const client = {

@@ -30,7 +30,3 @@ export function jidOf(account: Account, addressing: Addressing, device = 0): str
 export function addressingOf(jid: string): Addressing {
   return jid.endsWith('@lid') ? 'lid' : 'pn'
 }
-
-export function isGroup(jid: string | undefined): jid is string {
-  return jid?.endsWith('@g.us') === true
-}

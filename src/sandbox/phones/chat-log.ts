@@ -32,7 +32,7 @@ export interface ShownMessage {
 }
 
 export interface PhoneCounts {
-  /** Message stanzas that arrived, of any kind. */
+  /** Message stanzas that arrived, repeated and unreadable ones included. */
   frames: number
   distinctIds: number
   duplicates: number
@@ -153,11 +153,11 @@ export class ChatLog {
     if (shown) shown.duplicatesSeen += 1
   }
 
-  /** Notes the first sight of an id whose content is nothing to show. */
-  markSeen(key: string): void {
+  /** Notes the first sight of an id; one that this phone wrote itself is no arrival. */
+  markSeen(key: string, arrived = true): void {
     this.#waiting.delete(key)
     this.#seen.add(key)
-    this.counts.distinctIds += 1
+    if (arrived) this.counts.distinctIds += 1
     if (this.#seen.size > maxSeen) forgetOldest(this.#seen)
   }
 
@@ -172,7 +172,7 @@ export class ChatLog {
   show(arrival: Arrival): { message: ShownMessage; brokeOrder: boolean } {
     const key = messageKey(arrival.chat, arrival.from, arrival.id)
     const waiting = this.#waiting.get(key)
-    this.markSeen(key)
+    this.markSeen(key, arrival.status !== 'pending')
     const order = waiting?.order ?? ++this.#lastOrder
     const message: ShownMessage = { ...arrival, order, duplicatesSeen: 0, isRead: arrival.fromMe }
     this.#insert(message)

@@ -6,7 +6,7 @@ import { PhoneError } from './phone-error.ts'
 import type { PhoneSettings, PhoneWorld } from './phone-state.ts'
 import { WorkQueue } from './work-queue.ts'
 
-export const maxPhones = 10_000
+const maxPhones = 10_000
 
 export interface NewPhone {
   /** Digits only. */
