@@ -90,16 +90,19 @@ export class ClaimRounds {
   }
 
   #inOrder(what: string, work: () => Promise<void>): void {
-    this.#running = this.#running.then(async () => {
-      if (this.#isClosed) return
-      try {
-        await work()
-      } catch (err) {
-        this.#deps.log.warn({ err, what }, 'claim.interrupted')
-        clearTimeout(this.#sweepTimer)
-        this.#sweepTimer = setTimeout(() => this.sweepNow(), jittered(2_000, 0.5))
-      }
-    })
+    this.#running = this.#after(this.#running, what, work)
+  }
+
+  async #after(before: Promise<void>, what: string, work: () => Promise<void>): Promise<void> {
+    await before
+    if (this.#isClosed) return
+    try {
+      await work()
+    } catch (err) {
+      this.#deps.log.warn({ err, what }, 'claim.interrupted')
+      clearTimeout(this.#sweepTimer)
+      this.#sweepTimer = setTimeout(() => this.sweepNow(), jittered(2_000, 0.5))
+    }
   }
 
   async #sweep(): Promise<void> {

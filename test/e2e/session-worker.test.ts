@@ -1,0 +1,133 @@
+// One session worker as a real process: pairing, sending, receiving, and what users ask of a session.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { callSession } from '../../src/sessions/session-command.ts'
+import { readLiveSession } from '../../src/sessions/live-session.ts'
+import { waitFor } from '../support/wait.ts'
+import { prefix, startWorkerRig, type WorkerRig } from '../support/worker-rig.ts'
+
+let rig: WorkerRig
+const person = '254711000001'
+beforeAll(async () => {
+  rig = await startWorkerRig()
+  await rig.sandbox.client.addPhone({ phoneNumber: person, autoRead: true })
+  await rig.startWorker()
+})
+afterAll(async () => {
+  if (process.env['SHOW_LOG']) console.log(rig.workers.map((worker) => worker.lines.join('\n')).join('\n'))
+  await rig.close()
+})
+
+test('a new session is claimed, shows a QR code, is paired, and sends and receives', async () => {
+  const id = await rig.addSession()
+  await rig.pair(id, '254700000001')
+  const session = await rig.session(id)
+  expect(session).toMatchObject({ phoneNumber: '254700000001', network: 'sandbox', statusReason: null })
+  expect((await rig.live(id)).qr).toBeNull()
+
+  const message = await rig.send(id, person, 'hello')
+  await waitFor('the message read', async () => (await rig.store.messages.get(id, message.id))?.status === 'read')
+  expect((await rig.sandbox.client.messages(person)).map(({ text }) => text)).toEqual(['hello'])
+
+  await rig.sandbox.client.sendFrom(person, { to: '254700000001', text: 'hi back' })
+  const inbound = await waitFor('the answer stored', async () => {
+    const { data } = await rig.store.messages.list({ sessionId: id, direction: 'inbound', limit: 10 })
+    return data[0]
+  })
+  expect(inbound.content).toMatchObject({ text: { body: 'hi back' } })
+})
+
+test('statuses are told in order, each with its event', async () => {
+  const id = await rig.addSession()
+  await rig.pair(id, '254700000002')
+  const events = await rig.store.events.list({ sessionId: id, types: ['session.status', 'session.qr'], limit: 50 })
+  const told = events.map(({ type, data }) => (type === 'session.qr' ? 'qr' : (data['session'] as { status: string }).status))
+  expect(told).toEqual(['pairing', 'qr', 'connecting', 'connected'])
+  expect(JSON.stringify(events)).not.toContain('linked_devices')
+})
+
+test('a pairing code is made on request, returned again while it is valid, and pairs', async () => {
+  const id = await rig.addSession()
+  await waitFor('a QR code', async () => (await rig.live(id)).qr)
+  await rig.sandbox.client.addPhone({ phoneNumber: '254700000003' })
+  const deps = { redis: rig.commands, prefix }
+  const first = await callSession(deps, id, 'pairing_code', { phoneNumber: '254700000003' })
+  expect(first.code).toMatch(/^[0-9A-Z]{4}-[0-9A-Z]{4}$/)
+  expect(await callSession(deps, id, 'pairing_code', { phoneNumber: '254700000003' })).toEqual(first)
+  expect(await readLiveSession(deps, id)).toMatchObject({ pairingCode: first.code, pairingCodeFor: '254700000003' })
+  await rig.sandbox.client.enterCode('254700000003', first.code)
+  await rig.waitStatus(id, 'connected')
+  await expect(callSession(deps, id, 'pairing_code', { phoneNumber: null })).rejects.toMatchObject({
+    code: 'session_already_paired',
+  })
+})
+
+test('contacts are checked through the live socket', async () => {
+  const id = await rig.addSession()
+  const deps = { redis: rig.commands, prefix }
+  await waitFor('a holder', async () => (await rig.live(id)).holder)
+  await expect(callSession(deps, id, 'contacts_check', { phoneNumbers: [person] })).rejects.toMatchObject({
+    code: 'session_not_connected',
+  })
+  await rig.pair(id, '254700000004')
+  const answer = await callSession(deps, id, 'contacts_check', { phoneNumbers: [person, '254799999999'] })
+  expect(answer.map(({ phoneNumber, exists }) => [phoneNumber, exists])).toEqual([
+    [person, true],
+    ['254799999999', false],
+  ])
+})
+
+test('disconnect, connect, logout and delete are carried out', async () => {
+  const id = await rig.addSession()
+  const phone = '254700000005'
+  await rig.pair(id, phone)
+  await rig.request(id, 'disconnect')
+  expect(await rig.waitStatus(id, 'disconnected')).toMatchObject({ statusReason: 'requested', claimable: false })
+  const waiting = await rig.send(id, person, 'sent after the pause')
+
+  await rig.request(id, 'connect')
+  await rig.waitStatus(id, 'connected')
+  await waitFor('the waiting message sent', async () => (await rig.store.messages.get(id, waiting.id))?.status === 'read')
+
+  await rig.request(id, 'logout')
+  expect(await rig.waitStatus(id, 'logged_out')).toMatchObject({ statusReason: 'requested', phoneNumber: null, network: null })
+  expect((await rig.sandbox.client.phone(phone)).linkedDevices).toEqual([])
+  expect(await rig.store.credentials.readDataKey(id)).toBeNull()
+
+  await rig.request(id, 'connect')
+  await rig.pair(id, phone)
+  await rig.request(id, 'delete')
+  await waitFor('the session gone', async () => (await rig.store.sessions.get(id)) === null)
+  expect((await rig.sandbox.client.phone(phone)).linkedDevices).toEqual([])
+  await waitFor('nothing of it left in Redis', async () => (await rig.commands.keys(`${prefix}*${id}*`)).length === 0)
+})
+
+test('a session unlinked on the phone is logged out, keeps what waits, and fails it when another number is paired', async () => {
+  const id = await rig.addSession()
+  await rig.pair(id, '254700000006')
+  await rig.sandbox.client.unlink('254700000006')
+  expect(await rig.waitStatus(id, 'logged_out')).toMatchObject({ statusReason: 'device_removed', claimable: false })
+  expect(await rig.store.credentials.readDataKey(id)).toBeNull()
+  const message = await rig.send(id, person, 'from the old number')
+  await rig.request(id, 'connect')
+  await rig.pair(id, '254700000007')
+  expect(await rig.store.messages.get(id, message.id)).toMatchObject({
+    status: 'failed',
+    error: { code: 'session_logged_out' },
+  })
+})
+
+test('a pairing that is not finished in time ends as disconnected', async () => {
+  const { settings } = (await import('../support/records.ts')).newSession().session
+  const id = await rig.addSession({ settings: { ...settings, pairingTimeoutSeconds: 2 } })
+  expect(await rig.waitStatus(id, 'disconnected')).toMatchObject({ statusReason: 'pairing_timed_out', claimable: false })
+  await waitFor('no code is shown any more', async () => (await rig.live(id)).qr === null)
+})
+
+test('SIGTERM ends the worker cleanly and leaves no lease behind', async () => {
+  const worker = rig.workers[0]
+  expect(await worker?.end('SIGTERM')).toBe(0)
+  for (const key of await rig.commands.keys(`${prefix}:session:*:lease`)) {
+    expect(await rig.commands.hget(key, 'owner')).toBeNull()
+  }
+  expect(await rig.commands.keys(`${prefix}:worker:*`)).toEqual([])
+})
