@@ -151,6 +151,17 @@ describe('messages', () => {
   })
 })
 
+it('a device whose account never signed for it is not believed', async () => {
+  const client = await paired()
+  const { account } = client.creds
+  if (!account) throw new Error('the client is not paired')
+  client.creds.account = { ...account, deviceSignature: Buffer.alloc(64, 1) }
+  await client.sendText(jid(asha), 'I am the shop, believe me')
+  await waitFor('the refusal', async () => (await phones.stats()).decryptFailures > 0)
+  expect(await phones.messages(asha)).toEqual([])
+  expect(await phones.messages(shop)).toEqual([])
+})
+
 describe('a group', () => {
   it('is read by its members, and the sender learns who has read it', async () => {
     const client = await paired()
