@@ -28,6 +28,13 @@ export interface DeliverDeps {
   timeoutMs: number
 }
 
+interface DeliverInput {
+  deliveryId: string
+  endpointId: string
+  /** Attempts made before. */
+  attempt: number
+}
+
 export type DeliverOutcome =
   | { outcome: 'succeeded' | 'failed' | 'dead' | 'dropped' }
   /** No attempt was made; come back then. */
@@ -39,10 +46,7 @@ const spreadMs = 5
 const recordRetryMs = [100, 300, 1_000, 3_000]
 
 /** At least once: what was posted but not recorded is posted again, with the same `webhook-id`. */
-export async function deliverEvent(
-  deps: DeliverDeps,
-  job: { deliveryId: string; endpointId: string; attempt: number },
-): Promise<DeliverOutcome> {
+export async function deliverEvent(deps: DeliverDeps, job: DeliverInput): Promise<DeliverOutcome> {
   const { deliveryId, endpointId } = job
   const endpoint = await deps.readyEndpoints.get(endpointId)
   if (!endpoint?.record.enabled) {
@@ -54,20 +58,30 @@ export async function deliverEvent(
 
   const leave = await deps.gates.enter(endpointId)
   if (typeof leave === 'number') return { outcome: 'deferred', until: leave }
+  let attempt: Awaited<ReturnType<typeof attemptDelivery>>
   try {
-    const delivery = await deps.deliveries.get(deliveryId)
-    if (!delivery || !fits(delivery, job.attempt)) return { outcome: 'dropped' }
-    const event = await deps.events.get(delivery.eventId)
-    if (!event) {
-      await deps.deliveries.bury([deliveryId], 'event_expired', Date.now())
-      return { outcome: 'dead' }
-    }
-    const run = await deps.breakers.run(endpointId, () => attempt(deps, endpoint, event), isReceiverFailure)
-    if (!run.ran) return { outcome: 'deferred', until: deps.gates.defer(endpointId, run.until, spreadMs) }
-    return await record(deps, endpoint, delivery, run.result)
+    attempt = await attemptDelivery(deps, endpoint, job)
   } finally {
-    leave()
+    leave() // the endpoint is free while the outcome is written
   }
+  return 'result' in attempt ? record(deps, endpoint, attempt.delivery, attempt.result) : attempt
+}
+
+async function attemptDelivery(
+  deps: DeliverDeps,
+  endpoint: ReadyEndpoint,
+  job: DeliverInput,
+): Promise<DeliverOutcome | { delivery: DeliveryRecord; result: AttemptResult }> {
+  const delivery = await deps.deliveries.get(job.deliveryId)
+  if (!delivery || !fits(delivery, job.attempt)) return { outcome: 'dropped' }
+  const event = await deps.events.get(delivery.eventId)
+  if (!event) {
+    await deps.deliveries.bury([delivery.id], 'event_expired', Date.now())
+    return { outcome: 'dead' }
+  }
+  const run = await deps.breakers.run(job.endpointId, () => post(deps, endpoint, event), isReceiverFailure)
+  if (run.ran) return { delivery, result: run.result }
+  return { outcome: 'deferred', until: deps.gates.defer(job.endpointId, run.until, spreadMs) }
 }
 
 /** A job that ran already, or whose delivery went on without it, sends nothing. */
@@ -75,7 +89,7 @@ function fits(delivery: DeliveryRecord, attemptCount: number): boolean {
   return (delivery.status === 'pending' || delivery.status === 'failed') && delivery.attemptCount === attemptCount
 }
 
-async function attempt(deps: DeliverDeps, endpoint: ReadyEndpoint, event: EventRecord): Promise<AttemptResult> {
+async function post(deps: DeliverDeps, endpoint: ReadyEndpoint, event: EventRecord): Promise<AttemptResult> {
   const body = eventBody(event)
   return postWebhook(
     deps.dispatcher,

@@ -15,14 +15,17 @@ export interface GateSettings {
   maxInFlight: number
   /** A job waits in the process when its turn is expected within this time; otherwise it goes back to the queue. */
   maxWaitMs: number
+  /** Jobs that wait so, of all endpoints together: the rest of the pool stays free for those that need not wait. */
+  maxWaiting: number
 }
 
-export const gateDefaults: GateSettings = { maxInFlight: 10, maxWaitMs: 250 }
-const maxDeferralMs = 60_000
+export const gateDefaults: GateSettings = { maxInFlight: 10, maxWaitMs: 1_000, maxWaiting: 120 }
+const maxDeferralMs = 15_000
 const maxGates = 5_000
 
 export class EndpointGates {
   private readonly settings: GateSettings
+  private waiting = 0
   private readonly gates = new LRUCache<string, GateState>({ max: maxGates })
 
   constructor(settings: GateSettings = gateDefaults) {
@@ -31,7 +34,7 @@ export class EndpointGates {
 
   /**
    * Waits for the endpoint's turn and gives the function that ends it; or, when that would take too long, the time to come back at.
-   * A slow endpoint thus holds `maxInFlight` places of the pool and no more.
+   * A slow endpoint thus holds `maxInFlight` places of the pool and few more.
    */
   async enter(endpointId: string): Promise<(() => void) | number> {
     const gate = this.gate(endpointId)
@@ -39,10 +42,12 @@ export class EndpointGates {
       gate.inFlight += 1
     } else {
       const stepMs = gate.averageMs / this.settings.maxInFlight
-      if ((gate.waiting.length + 1) * stepMs > this.settings.maxWaitMs) {
+      if (this.waiting >= this.settings.maxWaiting || (gate.waiting.length + 1) * stepMs > this.settings.maxWaitMs) {
         return this.defer(endpointId, Date.now() + this.settings.maxWaitMs, stepMs)
       }
+      this.waiting += 1
       await new Promise<void>((turn) => gate.waiting.push(turn)) // the one that leaves hands its place over
+      this.waiting -= 1
     }
     const startedAt = performance.now()
     return () => {
@@ -57,8 +62,9 @@ export class EndpointGates {
   defer(endpointId: string, notBefore: number, stepMs: number): number {
     const gate = this.gate(endpointId)
     const next = Math.max(gate.lastDeferral + Math.ceil(stepMs), notBefore)
-    gate.lastDeferral = next - notBefore > maxDeferralMs ? notBefore : next
-    return gate.lastDeferral
+    if (next - notBefore > maxDeferralMs) return Math.round(notBefore + Math.random() * maxDeferralMs)
+    gate.lastDeferral = next
+    return next
   }
 
   private gate(endpointId: string): GateState {

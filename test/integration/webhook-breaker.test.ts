@@ -152,7 +152,7 @@ describe('breakers in several processes', () => {
 
 describe('a gate', () => {
   test('lets so many in, makes a few wait, and sends the rest back at rising times', async () => {
-    const gates = new EndpointGates({ maxInFlight: 2, maxWaitMs: 25 })
+    const gates = new EndpointGates({ maxInFlight: 2, maxWaitMs: 25, maxWaiting: 10 })
     const leaveFirst = await gates.enter('whk_1')
     const leaveSecond = await gates.enter('whk_1')
     const third = gates.enter('whk_1') // expected within 10 ms of the 20 that requests are taken to last
@@ -167,5 +167,15 @@ describe('a gate', () => {
     expect(await third).toBeTypeOf('function')
     ;(leaveSecond as () => void)()
     expect(await fourth).toBeTypeOf('function')
+  })
+
+  test('lets no more wait in the process than it has room for, whatever the endpoint', async () => {
+    const gates = new EndpointGates({ maxInFlight: 1, maxWaitMs: 60_000, maxWaiting: 2 })
+    const leave = await Promise.all(['whk_1', 'whk_2'].map((id) => gates.enter(id)))
+    const waiting = [gates.enter('whk_1'), gates.enter('whk_2')]
+    expect(await gates.enter('whk_1')).toBeTypeOf('number')
+    expect(await gates.enter('whk_3')).toBeTypeOf('function')
+    for (const each of leave) (each as () => void)()
+    expect((await Promise.all(waiting)).map((each) => typeof each)).toEqual(['function', 'function'])
   })
 })
