@@ -28,6 +28,7 @@ export interface DrainDeps {
 
 /** A client keeps to the ack's time by itself; this is for one that does not. */
 const sendMarginMs = 5_000
+const settleMs = 1_000
 const retryPauses = { baseMs: 250, capMs: 5_000, floorMs: 100 }
 /** A wake-up to compare means little while messages leave. */
 const recentMs = 10_000
@@ -52,7 +53,8 @@ export class SendQueueDrain {
   #client: WhatsAppClient | null = null
   #worker: SendWorker | null = null
   #loop: Promise<void> | null = null
-  #isSending = false
+  /** From the take of a message until its outcome is in the store. */
+  #sending: Promise<void> | null = null
   #inFlight: InFlight | null = null
   #isWoken = false
   /** The queue may not be what the store says: reclaim and compare before the next job. */
@@ -76,7 +78,7 @@ export class SendQueueDrain {
 
   /** A message is between its take and its outcome. */
   get busy(): boolean {
-    return this.#isSending
+    return this.#sending !== null
   }
 
   attach(client: WhatsAppClient): void {
@@ -87,8 +89,9 @@ export class SendQueueDrain {
   /** Takes no more jobs; resolves when the send in flight has its outcome, at the latest a moment after the ack's time is over. */
   async detach(): Promise<void> {
     this.#client = null
-    const patienceMs = this.busy ? this.#deps.ackTimeoutMs + 1_000 : 1_000
-    if (this.#loop) await withDeadline(this.#loop, patienceMs).catch(() => undefined)
+    if (this.#sending) await withDeadline(this.#sending, this.#deps.ackTimeoutMs + settleMs).catch(() => undefined)
+    // Redis may be away, and then the loop waits for it longer than we may.
+    if (this.#loop) await withDeadline(this.#loop, settleMs).catch(() => undefined)
   }
 
   wake(reason: WakeReason = 'message'): void {
@@ -123,7 +126,7 @@ export class SendQueueDrain {
   async close(): Promise<void> {
     await this.detach()
     this.#end()
-    if (this.#worker) await closeWorker(this.#worker, 1_000)
+    if (this.#worker) await closeWorker(this.#worker, settleMs)
   }
 
   #end(): void {
@@ -233,13 +236,13 @@ export class SendQueueDrain {
       finish = resolve
     })
     const deliver = (message: OutgoingMessage) => this.#deliver(client, message, recorded)
-    this.#isSending = true
+    this.#sending = recorded
     try {
       const { messages, announce, lease } = this.#deps
       const deps = { messages, announce, epoch: lease.epoch, deliver, ending: this.#ending.signal, log: this.#log }
       return await sendMessage(deps, this.#sessionId, job.id as string)
     } finally {
-      this.#isSending = false
+      this.#sending = null
       this.#inFlight = null
       this.#lastSendAt = performance.now()
       finish()

@@ -5,7 +5,7 @@ import { createPulledWorker, createQueue, type Job, type Queue, type Worker } fr
 import { bullPrefix } from '../platform/redis.ts'
 import type { Lane } from '../store/message-store.ts'
 
-export type SendJobData = { lane: Lane }
+type SendJobData = { lane: Lane }
 export type SendJob = Job<SendJobData>
 export type SendWorker = Worker<SendJobData>
 

@@ -77,21 +77,19 @@ async function acceptMany(count: number): Promise<MessageRecord[]> {
   return rig.acceptMany(count, { to: `+${person}` })
 }
 
-/** Everything on the phone, in the order it came. */
-async function shownOnPhone(count: number): Promise<{ id: string; duplicatesSeen: number }[]> {
+const ids = (messages: readonly MessageRecord[]) => messages.map(({ whatsappId }) => whatsappId)
+
+/** What the phone shows, in the order it came. */
+async function shownIds(count: number): Promise<string[]> {
   const onPhone = async () => (await sandbox.client.messages(person)).filter(({ fromMe }) => !fromMe)
   await waitFor(`${count} messages on the phone`, async () => (await onPhone()).length >= count, 60_000, 100)
-  return (await onPhone()).toSorted((a, b) => a.order - b.order)
-}
-
-async function expectOnceInOrder(messages: MessageRecord[]): Promise<void> {
-  expect((await shownOnPhone(messages.length)).map(({ id }) => id)).toEqual(messages.map(({ whatsappId }) => whatsappId))
-  await rig.allReach('read', messages, 60_000)
+  return (await onPhone()).toSorted((a, b) => a.order - b.order).map(({ id }) => id)
 }
 
 test('messages arrive once, in order, and every step of each is told in order', async () => {
   const messages = await acceptMany(40)
-  await expectOnceInOrder(messages)
+  expect(await shownIds(messages.length)).toEqual(ids(messages))
+  await rig.allReach('read', messages, 60_000)
   const steps = ['queued', 'sending', 'sent', 'delivered', 'read'].map((status) => `message.${status}`)
   for (const message of messages) expect(await rig.eventsOf(message)).toEqual(steps)
   const { data } = await rig.store.messages.list({ sessionId: rig.sessionId, limit: 1 })
@@ -105,7 +103,8 @@ test('sockets closed and reset in the middle cost nothing', async () => {
     await waitFor('more to arrive', async () => (await sandbox.client.phone(person)).counts.distinctIds >= before + 5, 30_000)
     await sandbox.client.fault({ kind })
   }
-  await expectOnceInOrder(messages)
+  expect(await shownIds(messages.length)).toEqual(ids(messages))
+  await rig.allReach('read', messages, 60_000)
 })
 
 test('messages whose acks are swallowed are sent again with the same id, and shown once', async () => {
@@ -113,7 +112,7 @@ test('messages whose acks are swallowed are sent again with the same id, and sho
   await sandbox.client.changePhone(person, { autoRead: false })
   await sandbox.client.fault({ kind: 'drop_acks', count: 2 })
   const messages = await acceptMany(10)
-  expect((await shownOnPhone(10)).map(({ id }) => id)).toEqual(messages.map(({ whatsappId }) => whatsappId))
+  expect(await shownIds(messages.length)).toEqual(ids(messages))
   await rig.allReach('delivered', messages, 60_000)
 })
 
@@ -134,7 +133,8 @@ test('what a person writes is stored once, also across a reconnect', async () =>
 test('a number that is not on WhatsApp fails, those behind it leave', async () => {
   const wrong = await rig.accept('to nobody', { to: '+254 799 999 999' })
   const messages = await acceptMany(3)
-  await expectOnceInOrder(messages)
+  expect(await shownIds(messages.length)).toEqual(ids(messages))
+  await rig.allReach('read', messages, 60_000)
   expect(await rig.store.messages.get(rig.sessionId, wrong.id)).toMatchObject({
     status: 'failed',
     error: { code: 'recipient_not_on_whatsapp' },

@@ -64,7 +64,7 @@ test.each([1, 2, 3, 4])('seed %i: every lane arrives complete, once and in order
   const frames: OutgoingMessage[] = []
   const laneOf = new Map<string, string>()
   const count = 120
-  let isOver = false
+  const over = new AbortController()
 
   const attach = (held: RigDrain): void => {
     const client = new ScriptedClient(async () => {
@@ -78,11 +78,11 @@ test.each([1, 2, 3, 4])('seed %i: every lane arrives complete, once and in order
   }
   const accepting = acceptAll(random, count)
   const storm = async () => {
-    for (let epoch = 1; !isOver; epoch += 1) {
+    for (let epoch = 1; !over.signal.aborted; epoch += 1) {
       const held = await rig.hold(epoch)
       attach(held)
       const end = performance.now() + 100 + random() * 300
-      while (!isOver && performance.now() < end) {
+      while (!over.signal.aborted && performance.now() < end) {
         await pause(5 + random() * 20)
         if (held.deadSockets.splice(0).length > 0) attach(held)
         if (random() < 0.02) await rig.accepting.redis.flushall()
@@ -113,7 +113,7 @@ test.each([1, 2, 3, 4])('seed %i: every lane arrives complete, once and in order
       expect(shown.filter((id) => laneOf.get(id) === lane)).toEqual(stored.map(({ whatsappId }) => whatsappId))
     }
   } finally {
-    isOver = true
+    over.abort()
     await storming
   }
 })

@@ -1,7 +1,6 @@
 // Draining a send queue, on a real Redis and a real store: order, one at a time, and what follows each outcome of a send.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { maxSockets } from '../../src/messages/message.ts'
-import { AppError } from '../../src/platform/errors.ts'
 import type { SendOutcome } from '../../src/whatsapp/whatsapp-client.ts'
 import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { acked, ScriptedClient } from '../support/scripted-client.ts'
@@ -248,33 +247,4 @@ test('a message that must wait for a held one does not stop the other lanes', as
   drain.attach(client)
   await rig.allReach('sent', bulk)
   expect(await rig.statuses([held, behind])).toEqual(['queued', 'queued'])
-})
-
-test('while the store is away nothing is lost, and it goes on where it was', async () => {
-  const { messages } = rig.store
-  let isAway = true
-  const take: typeof messages.take = (input, describe) =>
-    isAway ? Promise.reject(new AppError('store_unavailable')) : messages.take(input, describe)
-  const { drain, deadSockets } = await rig.hold(1, { messages: { ...messages, take } })
-  const client = new ScriptedClient()
-  drain.attach(client)
-  const accepted = await rig.acceptMany(3)
-  expect(client.frames).toEqual([])
-  isAway = false
-  await rig.allReach('sent', accepted)
-  expect(ids(client.frames)).toEqual(ids(accepted))
-  expect(deadSockets).toEqual([])
-})
-
-test('an ack that the store cannot take at once is recorded later, before the next message leaves', async () => {
-  const { messages } = rig.store
-  let refusals = 2
-  const advance: typeof messages.advance = (...input) =>
-    (refusals -= 1) >= 0 ? Promise.reject(new AppError('store_unavailable')) : messages.advance(...input)
-  const { drain } = await rig.hold(1, { messages: { ...messages, advance } })
-  const client = new ScriptedClient()
-  drain.attach(client)
-  const accepted = await rig.acceptMany(2)
-  await rig.allReach('sent', accepted)
-  expect(ids(client.frames)).toEqual(ids(accepted))
 })

@@ -1,0 +1,98 @@
+// Draining while the store or Redis fails: nothing is lost, nothing passes another, and nobody waits for ever.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { SendQueues } from '../../src/messages/send-queue.ts'
+import { withDeadline } from '../../src/platform/clock.ts'
+import { AppError } from '../../src/platform/errors.ts'
+import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { acked, ScriptedClient } from '../support/scripted-client.ts'
+import { openSendRig, type SendRig } from '../support/send-rig.ts'
+import { waitFor } from '../support/wait.ts'
+
+let server: TestRedis
+let rig: SendRig
+beforeAll(async () => {
+  server = await startTestRedis()
+})
+afterAll(() => server.close())
+beforeEach(async () => {
+  rig = await openSendRig(server)
+})
+afterEach(() => rig.close())
+
+const ids = (messages: readonly { whatsappId: string }[]) => messages.map(({ whatsappId }) => whatsappId)
+
+test('while the store is away nothing is lost, and it goes on where it was', async () => {
+  const { messages } = rig.store
+  let isAway = true
+  const take: typeof messages.take = (input, describe) =>
+    isAway ? Promise.reject(new AppError('store_unavailable')) : messages.take(input, describe)
+  const { drain, deadSockets } = await rig.hold(1, { messages: { ...messages, take } })
+  const client = new ScriptedClient()
+  drain.attach(client)
+  const accepted = await rig.acceptMany(3)
+  expect(client.frames).toEqual([])
+  isAway = false
+  await rig.allReach('sent', accepted)
+  expect(ids(client.frames)).toEqual(ids(accepted))
+  expect(deadSockets).toEqual([])
+})
+
+test('an ack that the store cannot take at once is recorded later, before the next message leaves', async () => {
+  const { messages } = rig.store
+  let refusals = 2
+  const advance: typeof messages.advance = (...input) =>
+    (refusals -= 1) >= 0 ? Promise.reject(new AppError('store_unavailable')) : messages.advance(...input)
+  const { drain } = await rig.hold(1, { messages: { ...messages, advance } })
+  const client = new ScriptedClient()
+  drain.attach(client)
+  const accepted = await rig.acceptMany(2)
+  await rig.allReach('sent', accepted)
+  expect(ids(client.frames)).toEqual(ids(accepted))
+})
+
+test('a repair of the queue that breaks off in the middle is made again', async () => {
+  const queues = new SendQueues(rig.connect('worker'), rig.prefix)
+  const addAll = queues.addAll.bind(queues)
+  let isFirst = true
+  queues.addAll = async (sessionId, rows) => {
+    if (!isFirst) return addAll(sessionId, rows)
+    isFirst = false
+    await addAll(sessionId, rows.slice(0, 3))
+    throw new Error('the connection broke')
+  }
+  const missing = await rig.acceptWithoutQueue('missing')
+  const later = await rig.acceptMany(8)
+  const { drain } = await rig.hold(1, { queues })
+  const client = new ScriptedClient()
+  drain.attach(client)
+  await rig.allReach('sent', [missing, ...later])
+  expect(isFirst).toBe(false)
+  expect(ids(client.frames)).toEqual(ids([missing, ...later]))
+  queues.close()
+})
+
+test('while Redis does not answer, detaching and closing do not wait for it', async () => {
+  const own = await startTestRedis()
+  const other = await openSendRig(own)
+  const { drain } = await other.hold(1)
+  try {
+    let ack = () => {}
+    const client = new ScriptedClient(async () => {
+      await new Promise<void>((resolve) => (ack = resolve))
+      return acked()
+    })
+    drain.attach(client)
+    const messages = await other.acceptMany(2)
+    await waitFor('the first is under way', () => drain.busy)
+    own.pause()
+    ack()
+    await withDeadline(drain.detach(), 5_000)
+    await withDeadline(drain.close(), 5_000)
+    expect(await other.statuses(messages)).toEqual(['sent', 'queued'])
+    expect(client.frames).toHaveLength(1)
+  } finally {
+    own.resume()
+    await other.close()
+    await own.close()
+  }
+})
