@@ -72,7 +72,8 @@ type Described = Pick<InboundMessage, 'type' | 'content'>
 function describe(raw: proto.IMessage): Described | null {
   const message = normalizeMessageContent(raw)
   if (!message) return null
-  const text = message.conversation ?? message.extendedTextMessage?.text
+  // Not `??`: what protobuf leaves out is an empty string.
+  const text = message.conversation || message.extendedTextMessage?.text
   if (typeof text === 'string' && text !== '') return withReply('text', { body: text }, message.extendedTextMessage)
   if (message.protocolMessage) return describeChange(message.protocolMessage)
   return describeMedia(message) ?? describeOther(message)
@@ -133,6 +134,8 @@ function describeUnknown(message: proto.IMessage): Described | null {
 }
 
 const silentTypes = new Set<string>([
+  'conversation',
+  'extendedTextMessage',
   'senderKeyDistributionMessage',
   'fastRatchetKeySenderKeyDistributionMessage',
   'messageContextInfo',

@@ -1,5 +1,6 @@
 // Pairing, login, leaving: the client against the sandbox's server and phones.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { SandboxProblem } from '../../scripts/support/sandbox-client.ts'
 import { hasCode } from '../../src/platform/errors.ts'
 import { startTestSandbox, type TestSandbox } from '../support/sandbox.ts'
 import { waitFor } from '../support/wait.ts'
@@ -49,7 +50,7 @@ test('a pairing code, asked for at once, waits for the first QR and then pairs',
 test('a wrong code fails and the right one still pairs', async () => {
   const code = await session.connect().requestPairingCode(business)
   const wrong = code.startsWith('1') ? `2${code.slice(1)}` : `1${code.slice(1)}`
-  await expect(sandbox.client.enterCode(business, wrong)).rejects.toThrow()
+  await expect(sandbox.client.enterCode(business, wrong)).rejects.toBeInstanceOf(SandboxProblem)
   expect(session.log).toEqual([])
   await session.close()
   const again = await session.connect().requestPairingCode(business)

@@ -21,7 +21,7 @@ prototype.closeSession = function (this: unknown, entry: unknown) {
   return closeSession.call(this, entry)
 }
 
-const sandbox = { client: new SandboxClient(controlUrl), url, controlUrl, port: 0, close: () => Promise.resolve() }
+const sandbox = { client: new SandboxClient(controlUrl) }
 const session = new WhatsAppSession(url)
 session.overrides = { log }
 await session.pair(sandbox, business)

@@ -45,7 +45,9 @@ export class WhatsAppSession {
     this.url = url
   }
 
-  connect(): WhatsAppClient {
+  /** What is given stays for the connects that follow. */
+  connect(overrides: Partial<WhatsAppClientDeps> = this.overrides): WhatsAppClient {
+    this.overrides = overrides
     const events: ClientEvents = {
       qr: ({ qr }) => void this.qrs.push(qr),
       paired: (identity) => this.#note('paired', () => this.identities.push(identity)),
@@ -97,7 +99,7 @@ export class WhatsAppSession {
   }
 
   /** Connects, lets the phone scan, and waits for the login that follows. */
-  async pair(sandbox: TestSandbox, phoneNumber: string): Promise<WhatsAppClient> {
+  async pair(sandbox: Pick<TestSandbox, 'client'>, phoneNumber: string): Promise<WhatsAppClient> {
     this.connect()
     const qr = await waitFor('a QR', () => this.qrs.at(-1), 20_000)
     await sandbox.client.scan(phoneNumber, qr)
