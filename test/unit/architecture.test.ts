@@ -48,20 +48,25 @@ const packageOf = (specifier: string) =>
 describe('the folder line', () => {
   test('holds files to look at', () => expect(product.length).toBeGreaterThan(50))
 
-  test.each(product)('%s imports only what stands before it', (path) => {
-    const folder = path.split('/')[1] ?? ''
-    const wrong = importsOf(path).filter((target) => {
-      if (!target.startsWith('src/')) return target.startsWith('scripts/') || target.startsWith('test/')
-      const other = target.split('/')[1] ?? ''
-      if (path.startsWith('workers/'))
-        return path === 'workers/sandbox.ts' ? !['sandbox', 'platform'].includes(other) : other === 'sandbox'
-      if (folder === 'sandbox') return other !== 'sandbox' && other !== 'platform'
-      if (folder === 'dashboard') return other !== 'dashboard'
-      return !line.slice(0, line.indexOf(folder as (typeof line)[number]) + 1).includes(other as (typeof line)[number])
-    })
+  test('is never imported against', () => {
+    const wrong = product.flatMap((path) =>
+      importsOf(path)
+        .filter((target) => !mayImport(path, target))
+        .map((target) => `${path} imports ${target}`),
+    )
     expect(wrong).toEqual([])
   })
 })
+
+function mayImport(path: string, target: string): boolean {
+  if (!target.startsWith('src/')) return !target.startsWith('scripts/') && !target.startsWith('test/')
+  const [, folder = ''] = path.split('/')
+  const [, other = ''] = target.split('/')
+  if (path === 'workers/sandbox.ts' || folder === 'sandbox') return other === 'sandbox' || other === 'platform'
+  if (path.startsWith('workers/')) return other !== 'sandbox'
+  if (folder === 'dashboard') return other === 'dashboard'
+  return line.slice(0, line.indexOf(folder as (typeof line)[number]) + 1).includes(other as (typeof line)[number])
+}
 
 describe('the homes of libraries', () => {
   test.each(Object.entries(homes))('%s', (library, allowed) => {
@@ -82,12 +87,21 @@ describe('the homes of libraries', () => {
 
 describe('files', () => {
   const folderNames = ['utils', 'common', 'helpers', 'types', 'models', 'services', 'managers']
-  test.each(files)('%s is small, opens with its purpose and has no default export', (path) => {
+  const faultsOf = (path: string): string[] => {
     const source = readFileSync(join(root, path), 'utf8')
-    expect(source.split('\n').length).toBeLessThanOrEqual(301)
-    expect(source).toMatch(/^(#!.*\n)?\/\/ \S/)
-    expect(source).not.toMatch(/^export default/m)
-    expect(path.split('/').filter((part) => folderNames.includes(part))).toEqual([])
+    return [
+      ...(source.split('\n').length > 301 ? ['more than 300 lines'] : []),
+      ...(/^(#!.*\n)?\/\/ \S/.test(source) ? [] : ['does not open with a sentence on its purpose']),
+      ...(/^export default/m.test(source) ? ['has a default export'] : []),
+      ...path
+        .split('/')
+        .filter((part) => folderNames.includes(part))
+        .map((part) => `lies in a folder named ${part}`),
+    ]
+  }
+
+  test('are small, open with their purpose and have no default export', () => {
+    expect(files.flatMap((path) => faultsOf(path).map((fault) => `${path} ${fault}`))).toEqual([])
   })
 
   test('only platform/config.ts reads the environment', () => {
