@@ -17,13 +17,13 @@ export interface ReceiptDeps {
   log: Log
 }
 
-/** A receipt counts as an ack. Statuses only move forward; ids that are not ours are skipped. Never rejects. */
+/** A receipt counts as an ack. Statuses only move forward; ids that are not ours are skipped. Rejects only when `ending` aborts: it then comes again. */
 export async function recordReceipt(deps: ReceiptDeps, sessionId: string, update: ReceiptUpdate): Promise<void> {
   await deps.drain.acknowledge(update.whatsappIds)
   await advance(deps, sessionId, update.whatsappIds, { to: update.status, at: update.at })
 }
 
-/** Never rejects. */
+/** Rejects only when `ending` aborts. */
 export async function recordLateAck(
   deps: ReceiptDeps,
   sessionId: string,
@@ -37,6 +37,7 @@ async function advance(deps: ReceiptDeps, sessionId: string, whatsappIds: string
     const write = () => deps.messages.advanceByWhatsappId(sessionId, whatsappIds, change, describeMessage)
     for (const { published } of await retryStore(write, deps)) deps.announce(published)
   } catch (err) {
+    if (deps.ending.aborted) throw err
     deps.log.error({ err, sessionId, status: change.to }, 'receipt.lost')
   }
 }

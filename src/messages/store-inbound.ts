@@ -15,13 +15,17 @@ export interface InboundDeps {
   log: Log
 }
 
-/** WhatsApp believes that it has arrived and will not send it again: the store is asked until it takes it. Never rejects. */
+/**
+ * WhatsApp hears that it has arrived when this resolves: the store is asked until it takes it. Rejects only when `ending` aborts
+ * before that; WhatsApp then hands it over again. What no repetition can store is given up, or it would end every socket.
+ */
 export async function storeInbound(deps: InboundDeps, sessionId: string, inbound: InboundMessage): Promise<void> {
   const message = inboundMessage(sessionId, inbound, Date.now())
   try {
     const stored = await retryStore(() => deps.messages.storeInbound(message, describeMessage), deps)
     if (stored) deps.announce(stored.published)
   } catch (err) {
+    if (deps.ending.aborted) throw err
     deps.log.error({ err, sessionId, messageId: message.id }, 'inbound.lost')
   }
 }

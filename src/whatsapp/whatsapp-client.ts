@@ -36,7 +36,9 @@ export interface InboundMessage {
   chat: string
   participant: string | null
   fromPhoneNumber: string | null
+  /** `<digits>@lid` */
   fromLid: string | null
+  /** `<digits>@g.us` */
   groupId: string | null
   pushName: string | null
   /** `text` or WhatsApp's own kind. */
@@ -51,7 +53,10 @@ export interface ReceiptUpdate {
   at: number
 }
 
-/** What one socket reports. Handlers must not throw; those that return promises are awaited in order. */
+/**
+ * What one socket reports. Handlers must not throw; those that return promises are awaited in order. One that rejects says that
+ * it could not be stored: the socket is closed (`not_stored`), and WhatsApp hands messages and receipts over again.
+ */
 export interface ClientEvents {
   /** A QR text to show until `expiresAt`. */
   qr(update: { qr: string; expiresAt: number }): void
@@ -60,7 +65,7 @@ export interface ClientEvents {
   open(identity: { phoneNumber: string; lid: string | null; pushName: string | null }): Promise<void>
   /** Exactly once, whoever closed it. */
   closed(cause: DisconnectCause): void
-  /** Must be stored before it resolves: WhatsApp has been told that it arrived. */
+  /** WhatsApp is told that it arrived when this resolves. May come before `open`, and again after a crash. */
   inbound(message: InboundMessage): Promise<void>
   receipt(update: ReceiptUpdate): Promise<void>
   /** An ack that came after its send was given up. */
