@@ -16,6 +16,8 @@ export interface TestSandbox {
   controlUrl: string
   port: number
   client: SandboxClient
+  /** Of the process it runs in. */
+  processId: number
   close: () => Promise<void>
 }
 
@@ -37,7 +39,8 @@ async function startHere({ dataDir, port = 0 }: TestSandboxOptions): Promise<Tes
   const { startSandbox } = await import('../../src/sandbox/sandbox.ts')
   const sandbox = await startSandbox({ port, ...(dataDir ? { dataDir } : {}), log })
   const { url, controlUrl } = sandbox
-  return { url, controlUrl, port: sandbox.port, client: new SandboxClient(controlUrl), close: () => sandbox.close() }
+  const client = new SandboxClient(controlUrl)
+  return { url, controlUrl, port: sandbox.port, client, processId: process.pid, close: () => sandbox.close() }
 }
 
 async function startProcess({ dataDir, port = 0 }: TestSandboxOptions): Promise<TestSandbox> {
@@ -69,7 +72,8 @@ async function startProcess({ dataDir, port = 0 }: TestSandboxOptions): Promise<
     if (!started) continue
     clearTimeout(timer)
     child.stdout.resume()
-    return { ...started, port: Number(new URL(started.controlUrl).port), client: new SandboxClient(started.controlUrl), close }
+    const client = new SandboxClient(started.controlUrl)
+    return { ...started, port: Number(new URL(started.controlUrl).port), client, processId: child.pid ?? 0, close }
   }
   clearTimeout(timer)
   await close()

@@ -5,7 +5,7 @@ import { newKeyPair, type KeyPair } from './keys.ts'
 import { agree, SymmetricState, type CipherState } from './noise.ts'
 import type { ServerIdentity } from './server-identity.ts'
 
-export const noiseProtocol = 'Noise_XX_25519_AESGCM_SHA256'
+const noiseProtocol = 'Noise_XX_25519_AESGCM_SHA256'
 
 export interface FinishedHandshake {
   clientStaticKey: Buffer
