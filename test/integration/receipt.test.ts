@@ -109,12 +109,12 @@ test('a receipt that the store cannot take at once is recorded later', async () 
   expect(await rig.statuses(messages)).toEqual(['delivered'])
 })
 
-test('at the end of the process a receipt is given up instead of waited for', async () => {
+test('at the end of the process a receipt is refused instead of waited for, so that WhatsApp sends it again', async () => {
   const messages = await sentMessages(1)
   const away = () => Promise.reject(new AppError('store_unavailable'))
   deps = { ...deps, messages: { advanceByWhatsappId: away } }
   const recorded = receipt('delivered', ...messages)
   ending.abort()
-  await recorded
+  await expect(recorded).rejects.toMatchObject({ code: 'store_unavailable' })
   expect(await rig.statuses(messages)).toEqual(['sent'])
 })
