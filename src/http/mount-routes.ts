@@ -14,15 +14,13 @@ const noParameters = z.strictObject({})
 
 export function mountRoutes(deps: HttpDeps, routes: readonly Route[]): Router {
   const router = Router({ caseSensitive: true, strict: true })
-  const methods = new Map<string, string[]>()
-  for (const route of routes) {
-    for (const path of pathsOf(route)) {
-      methods.set(path, [...(methods.get(path) ?? []), route.method.toUpperCase()])
-      router[route.method](expressPath(path), (req, res) => serve(deps, route, path, req, res))
-    }
-  }
-  for (const [path, allowed] of methods) {
-    router.all(expressPath(path), (_req, res) => {
+  const entries = routes.flatMap((route) => pathsOf(route).map((path) => ({ route, path })))
+  // Path by path, so that `/v1/messages/batch` has refused what it does not take before `/v1/messages/{messageId}` is tried.
+  for (const [path, sharing] of Map.groupBy(entries, (entry) => entry.path)) {
+    const at = expressPath(path)
+    for (const { route } of sharing) router[route.method](at, (req, res) => serve(deps, route, path, req, res))
+    const allowed = sharing.map(({ route }) => route.method.toUpperCase())
+    router.all(at, (_req, res) => {
       recordOf(res).route = path
       res.setHeader('Allow', (allowed.includes('GET') ? [...allowed, 'HEAD'] : allowed).join(', '))
       throw new AppError('method_not_allowed')

@@ -2,6 +2,8 @@
 import { z } from 'zod'
 import {
   createDocument,
+  type CreateDocumentOptions,
+  type ZodOpenApiObject,
   type ZodOpenApiOperationObject,
   type ZodOpenApiPathsObject,
   type ZodOpenApiResponsesObject,
@@ -21,7 +23,17 @@ export function createOpenApiDocument(routes: readonly Route[], version: string)
       paths[path] = { ...paths[path], [route.method]: operation(route, path) }
     }
   }
-  return createDocument({
+  return createDocument(describe(paths, version), { override: open })
+}
+
+/** Answers may gain fields, so that they are not closed. A time's format says more than its pattern; half surrogate pairs go without saying. */
+const open: NonNullable<CreateDocumentOptions['override']> = ({ jsonSchema, io }) => {
+  if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties
+  if (jsonSchema.format === 'date-time' || jsonSchema.pattern?.includes('\\ud800')) delete jsonSchema.pattern
+}
+
+function describe(paths: ZodOpenApiPathsObject, version: string): ZodOpenApiObject {
+  return {
     openapi: '3.1.0',
     info: {
       title: 'Ujumbe',
@@ -45,7 +57,7 @@ export function createOpenApiDocument(routes: readonly Route[], version: string)
         },
       },
     },
-  })
+  }
 }
 
 function operation(route: Route, path: string): ZodOpenApiOperationObject {

@@ -16,7 +16,10 @@ const pacing = (max: number, what: string) =>
 const maxMetadataKeys = 50
 
 const metadata = z
-  .record(textField(100).regex(/^(?!\$|__proto__$)/), looseTextField(500))
+  .record(
+    textField(100).refine((name) => !name.startsWith('$'), 'begins with $'),
+    looseTextField(500),
+  )
   .refine((value) => Object.keys(value).length <= maxMetadataKeys, `has more than ${maxMetadataKeys} keys`)
   .meta({ description: `Your own data, at most ${maxMetadataKeys} keys.`, maxProperties: maxMetadataKeys })
 
