@@ -9,6 +9,7 @@ import type { PublishedEvent } from '../store/event-store.ts'
 import type { MessageStore } from '../store/message-store.ts'
 import type { OutgoingMessage, SendOutcome, WhatsAppClient } from '../whatsapp/whatsapp-client.ts'
 import { compareQueue } from './compare-queue.ts'
+import { InFlight } from './in-flight.ts'
 import { sendMessage, type SendVerdict } from './send-message.ts'
 import type { SendJob, SendQueues, SendWorker } from './send-queue.ts'
 
@@ -26,19 +27,10 @@ export interface DrainDeps {
   ackTimeoutMs: number
 }
 
-/** A client keeps to the ack's time by itself; this is for one that does not. */
-const sendMarginMs = 5_000
 const settleMs = 1_000
 const retryPauses = { baseMs: 250, capMs: 5_000, floorMs: 100 }
 /** A wake-up to compare means little while messages leave. */
 const recentMs = 10_000
-
-interface InFlight {
-  whatsappId: string
-  settle: (outcome: SendOutcome) => void
-  /** Its outcome is in the store. */
-  recorded: Promise<unknown>
-}
 
 /**
  * Lives as long as the lease. While a client is attached and the lease is trusted it sends what the queue gives; when trust comes back,
@@ -49,13 +41,11 @@ export class SendQueueDrain {
   readonly #sessionId: string
   readonly #log: Log
   readonly #ending = new AbortController()
+  readonly #inFlight: InFlight
   readonly #stopListening: () => void
   #client: WhatsAppClient | null = null
   #worker: SendWorker | null = null
   #loop: Promise<void> | null = null
-  /** From the take of a message until its outcome is in the store. */
-  #sending: Promise<void> | null = null
-  #inFlight: InFlight | null = null
   #isWoken = false
   /** The queue may not be what the store says: reclaim and compare before the next job. */
   #mustRecover = true
@@ -64,12 +54,12 @@ export class SendQueueDrain {
   #recovered: (() => void)[] = []
   #tokenCount = 0
   #blockedId: string | null = null
-  #lastSendAt = -Infinity
 
   constructor(deps: DrainDeps, sessionId: string) {
     this.#deps = deps
     this.#sessionId = sessionId
     this.#log = deps.log.child({ sessionId })
+    this.#inFlight = new InFlight(deps.ackTimeoutMs, this.#log)
     this.#stopListening = deps.queues.onReturn(() => {
       this.#mustRecover = true
       this.#kick()
@@ -78,7 +68,7 @@ export class SendQueueDrain {
 
   /** A message is between its take and its outcome. */
   get busy(): boolean {
-    return this.#sending !== null
+    return this.#inFlight.isBusy
   }
 
   attach(client: WhatsAppClient): void {
@@ -89,14 +79,14 @@ export class SendQueueDrain {
   /** Takes no more jobs; resolves when the send in flight has its outcome, at the latest a moment after the ack's time is over. */
   async detach(): Promise<void> {
     this.#client = null
-    if (this.#sending) await withDeadline(this.#sending, this.#deps.ackTimeoutMs + settleMs).catch(() => undefined)
+    await this.#inFlight.ended(settleMs)
     // Redis may be away, and then the loop waits for it longer than we may.
     if (this.#loop) await withDeadline(this.#loop, settleMs).catch(() => undefined)
   }
 
   wake(reason: WakeReason = 'message'): void {
     if (reason === 'compare') {
-      if (this.busy || performance.now() - this.#lastSendAt < recentMs) return
+      if (this.busy || performance.now() - this.#inFlight.lastEndedAt < recentMs) return
       this.#mustRecover = true
     }
     this.#kick()
@@ -116,10 +106,7 @@ export class SendQueueDrain {
 
   /** A receipt for the message in flight counts as its ack; resolves when that is stored, so that the receipt comes second. */
   async acknowledge(whatsappIds: readonly string[]): Promise<void> {
-    const current = this.#inFlight
-    if (!current || !whatsappIds.includes(current.whatsappId)) return
-    current.settle({ kind: 'acked', at: Date.now(), lid: null })
-    await current.recorded.catch(() => undefined)
+    await this.#inFlight.acknowledge(whatsappIds)
   }
 
   /** Bounded. A job still in hand is left to the next holder. */
@@ -231,37 +218,14 @@ export class SendQueueDrain {
   }
 
   async #send(job: SendJob, client: WhatsAppClient): Promise<SendVerdict> {
-    let finish = () => {}
-    const recorded = new Promise<void>((resolve) => {
-      finish = resolve
-    })
-    const deliver = (message: OutgoingMessage) => this.#deliver(client, message, recorded)
-    this.#sending = recorded
-    try {
-      const { messages, announce, lease } = this.#deps
-      const deps = { messages, announce, epoch: lease.epoch, deliver, ending: this.#ending.signal, log: this.#log }
-      return await sendMessage(deps, this.#sessionId, job.id as string)
-    } finally {
-      this.#sending = null
-      this.#inFlight = null
-      this.#lastSendAt = performance.now()
-      finish()
+    const { messages, announce, lease } = this.#deps
+    const deliver = async (message: OutgoingMessage): Promise<SendOutcome> => {
+      // The connection asks the lease once more for every frame; this check only spares the work.
+      if (!lease.isTrusted()) return { kind: 'unknown', reason: 'lease_lost' }
+      return this.#inFlight.deliver(client, message)
     }
-  }
-
-  async #deliver(client: WhatsAppClient, message: OutgoingMessage, recorded: Promise<void>): Promise<SendOutcome> {
-    // The connection asks the lease once more for every frame; this check only spares the work.
-    if (!this.#deps.lease.isTrusted()) return { kind: 'unknown', reason: 'lease_lost' }
-    const byReceipt = new Promise<SendOutcome>((settle) => {
-      this.#inFlight = { whatsappId: message.whatsappId, settle, recorded }
-    })
-    const sent = client.send(message, this.#deps.ackTimeoutMs)
-    try {
-      return await withDeadline(Promise.race([sent, byReceipt]), this.#deps.ackTimeoutMs + sendMarginMs)
-    } catch (error) {
-      if (!hasCode(error, 'timed_out')) this.#log.error({ err: error }, 'message.send_threw')
-      return { kind: 'unknown', reason: 'send_never_settled' }
-    }
+    const deps = { messages, announce, epoch: lease.epoch, deliver, ending: this.#ending.signal, log: this.#log }
+    return this.#inFlight.track(() => sendMessage(deps, this.#sessionId, job.id as string))
   }
 
   /** The store knows a higher epoch than our lease has: whoever holds it sends now, we never again. */

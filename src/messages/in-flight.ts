@@ -1,0 +1,66 @@
+// The one message of a session between its take and its outcome in the store, and the receipt that may stand in for its ack.
+import { withDeadline } from '../platform/clock.ts'
+import { hasCode } from '../platform/errors.ts'
+import type { Log } from '../platform/log.ts'
+import type { OutgoingMessage, SendOutcome, WhatsAppClient } from '../whatsapp/whatsapp-client.ts'
+
+/** A client keeps to the ack's time by itself; this is for one that does not. */
+const marginMs = 5_000
+
+export class InFlight {
+  readonly #ackTimeoutMs: number
+  readonly #log: Log
+  /** Settles when the outcome is in the store. */
+  #recorded: Promise<void> | null = null
+  #delivery: { whatsappId: string; settle: (outcome: SendOutcome) => void } | null = null
+  /** On the monotonic clock. */
+  lastEndedAt = -Infinity
+
+  constructor(ackTimeoutMs: number, log: Log) {
+    this.#ackTimeoutMs = ackTimeoutMs
+    this.#log = log
+  }
+
+  get isBusy(): boolean {
+    return this.#recorded !== null
+  }
+
+  /** Runs a send from its take to its recorded outcome. */
+  async track<T>(send: () => Promise<T>): Promise<T> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#recorded = promise
+    try {
+      return await send()
+    } finally {
+      this.#recorded = null
+      this.#delivery = null
+      this.lastEndedAt = performance.now()
+      resolve()
+    }
+  }
+
+  /** Never rejects, and settles soon after the ack's time is over, whatever the client does. */
+  async deliver(client: WhatsAppClient, message: OutgoingMessage): Promise<SendOutcome> {
+    const { promise: byReceipt, resolve: settle } = Promise.withResolvers<SendOutcome>()
+    this.#delivery = { whatsappId: message.whatsappId, settle }
+    try {
+      const sent = client.send(message, this.#ackTimeoutMs)
+      return await withDeadline(Promise.race([sent, byReceipt]), this.#ackTimeoutMs + marginMs)
+    } catch (error) {
+      if (!hasCode(error, 'timed_out')) this.#log.error({ err: error }, 'message.send_threw')
+      return { kind: 'unknown', reason: 'send_never_settled' }
+    }
+  }
+
+  /** A receipt for the message under way counts as its ack; resolves when that is stored, so that the receipt comes second. */
+  async acknowledge(whatsappIds: readonly string[]): Promise<void> {
+    if (!this.#delivery || !whatsappIds.includes(this.#delivery.whatsappId)) return
+    this.#delivery.settle({ kind: 'acked', at: Date.now(), lid: null })
+    await this.#recorded
+  }
+
+  /** Resolves when nothing is under way, at the latest `settleMs` after the ack's time is over. */
+  async ended(settleMs: number): Promise<void> {
+    if (this.#recorded) await withDeadline(this.#recorded, this.#ackTimeoutMs + settleMs).catch(() => undefined)
+  }
+}
