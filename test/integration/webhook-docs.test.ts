@@ -1,0 +1,71 @@
+// The code that docs/webhooks.md gives to receivers, run as it stands there against signatures of ours.
+import { execFile } from 'node:child_process'
+import { readFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { newWebhookSecret, signingKey, signWebhook } from '../../src/webhooks/sign.ts'
+
+const run = promisify(execFile)
+const body = '{"id":"evt_1","data":{"text":"Habari ❤"}}'
+let directory: string
+let guide: string
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'uj-docs-'))
+  guide = await readFile(resolve(import.meta.dirname, '../../docs/webhooks.md'), 'utf8')
+})
+afterAll(() => rm(directory, { recursive: true }))
+
+function cases() {
+  const [secret, other] = [newWebhookSecret(), newWebhookSecret()]
+  const now = Math.floor(Date.now() / 1_000)
+  const headers = (timestampSeconds: number, ...secrets: string[]) => ({
+    'webhook-id': 'evt_1',
+    'webhook-timestamp': String(timestampSeconds),
+    'webhook-signature': signWebhook({ keys: secrets.map(signingKey), id: 'evt_1', timestampSeconds, body }),
+  })
+  return [
+    { secret, headers: headers(now, secret), body, valid: true },
+    { secret, headers: headers(now, other, secret), body, valid: true },
+    { secret, headers: headers(now, other), body, valid: false },
+    { secret, headers: headers(now, secret), body: `${body} `, valid: false },
+    { secret, headers: headers(now - 600, secret), body, valid: false },
+    { secret, headers: { ...headers(now, secret), 'webhook-timestamp': 'soon' }, body, valid: false },
+  ]
+}
+
+function codeOf(language: string): string {
+  const code = new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``).exec(guide)?.[1]
+  if (!code) throw new Error(`docs/webhooks.md has no ${language}`)
+  return code
+}
+
+test.each([
+  {
+    language: 'js',
+    program: process.execPath,
+    file: 'verify.mjs',
+    driver: `\nconst cases = JSON.parse(process.argv[2])\nconsole.log(JSON.stringify(cases.map((c) => verify(c.secret, c.headers, c.body))))\n`,
+  },
+  {
+    language: 'python',
+    program: 'python3',
+    file: 'verify.py',
+    driver: `\nimport json, sys\nprint(json.dumps([verify(c["secret"], c["headers"], c["body"].encode()) for c in json.loads(sys.argv[1])]))\n`,
+  },
+])('the $language code accepts what we sign and nothing else', async ({ language, program, file, driver }) => {
+  const path = join(directory, file)
+  await writeFile(path, codeOf(language) + driver)
+  const given = cases()
+  const { stdout } = await run(program, [path, JSON.stringify(given)])
+  expect(JSON.parse(stdout)).toEqual(given.map((each) => each.valid))
+})
+
+test('the schedule in the text is the one in force', async () => {
+  const { retryDelaysMs } = await import('../../src/webhooks/retry-schedule.ts')
+  const said = ['5 s', '30 s', '2 min', '10 min', '1 h', '3 h', '8 h', '12 h']
+  const units = { s: 1_000, min: 60_000, h: 3_600_000 }
+  expect(guide).toContain(`${said.slice(0, -1).join(', ')} and ${said.at(-1)}`)
+  expect(said.map((text) => Number.parseInt(text, 10) * units[text.split(' ')[1] as keyof typeof units])).toEqual(retryDelaysMs)
+})
