@@ -4,7 +4,7 @@ export interface Stats {
   /** Sockets open now. */
   socketsOpen: number
   logins: number
-  /** Message stanzas that came in over sockets, repeated ones included. */
+  /** Message stanzas that came in over sockets, repeated ones included; without the housekeeping between an account's own devices. */
   frames: number
   /** Acks to such messages that were really written. */
   acks: number

@@ -6,12 +6,18 @@ import { ackError, routeMessage, type Routed } from './route-message.ts'
 
 export function takeMessage(ctx: ServerContext, { state, companion, connection }: Session, message: BinaryNode): void {
   const { phoneNumber } = state.account
+  const sender = { state, device: companion.device }
+  if (message.attrs['category'] === 'peer') {
+    // Housekeeping between the account's own devices: no message of a person, so neither counted nor disturbed.
+    connection.send(messageAck(message, routeMessage(ctx, sender, message)))
+    return
+  }
   ctx.stats.frames += 1
   const refused = ctx.faults.take('ack_error', phoneNumber)
   let routed: Routed
   if (refused) routed = { error: refused.code }
   else if (isRestricted(ctx, phoneNumber, message)) routed = { error: ackError.restricted }
-  else routed = routeMessage(ctx, { state, device: companion.device }, message)
+  else routed = routeMessage(ctx, sender, message)
   if (!connection.isOpen || ctx.faults.take('drop_acks', phoneNumber)) return
   connection.send(messageAck(message, routed))
   ctx.stats.acks += 1
