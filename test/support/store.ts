@@ -1,5 +1,4 @@
 // Stores of the test's own: a SQLite file in a temporary directory, a database on the run's MongoDB; and both for contract tests.
-import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

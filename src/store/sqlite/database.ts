@@ -2,6 +2,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { promisify } from 'node:util'
 import { monotonicMs, sleep } from '../../platform/clock.ts'
 import { AppError } from '../../platform/errors.ts'
 import { migrate } from './migrations.ts'
@@ -10,12 +11,15 @@ import { lockDeadlineMs, WriteGroup } from './write-group.ts'
 
 /** Pages of 4 kB in the write-ahead log before a commit copies them into the file. */
 const checkpointPages = 2_000
+const readsPerTurn = 16
+const nextTurn = promisify(setImmediate)
 
 export class SqliteDatabase {
   readonly #db: DatabaseSync
   readonly #walFd: number
   readonly #group: WriteGroup
   readonly #statements = new Map<string, StatementSync>()
+  #reads = 0
   #closed: Promise<void> | undefined
 
   private constructor(db: DatabaseSync, walFd: number) {
@@ -58,9 +62,11 @@ export class SqliteDatabase {
     return [...this.#statements.keys()]
   }
 
-  /** Runs at once; again when another process holds the file for a moment (recovery, a closing checkpoint). `work` must only read. */
+  /** Mostly runs at once; again when another process holds the file for a moment (recovery, a closing checkpoint). `work` must only read. */
   async read<T>(work: () => T): Promise<T> {
     if (this.#closed) throw new AppError('store_unavailable', 'The store is closed.')
+    // Reads settle without a turn of the event loop: a loop of them would starve timers, sockets and our own writes.
+    if (++this.#reads % readsPerTurn === 0) await nextTurn()
     try {
       return work()
     } catch (error) {
