@@ -30,13 +30,16 @@ export interface RunningTicks {
 export const tickQueueName = 'ticks'
 /** A Redis that lost its data has forgotten the schedulers: they are written again this often, and at each reconnect. */
 const upsertEveryMs = 10_000
-/** How long after its deadline a run may still hold the lock of its tick. */
-const lockMarginMs = 5_000
+/** A tick's lock outlives a killed process by this; a live one renews it. */
+const lockMs = 5_000
+/** How long after its deadline a run is still waited for. */
+const lateMs = 5_000
+const renewScript = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0`
 const unlockScript = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`
 
 /**
  * Any number of processes may run the same ticks: BullMQ's job schedulers give each due time to one of them, and a lock per tick skips a
- * time that comes while the one before is still at work. A process that dies in a tick costs that tick its `deadlineMs` at most.
+ * time that comes while the one before is still at work. A process killed in a tick costs that tick some seconds.
  */
 export async function runTicks(deps: TickDeps, ticks: readonly Tick[]): Promise<RunningTicks> {
   const { redis, prefix, log } = deps
@@ -85,20 +88,26 @@ async function runOnce(deps: TickDeps, tick: Tick, stopping: AbortSignal): Promi
   const { redis, log } = deps
   const lock = redisKey(deps.prefix, 'tick', tick.name)
   const token = randomUUID()
-  if (stopping.aborted || (await redis.set(lock, token, 'PX', tick.deadlineMs + lockMarginMs, 'NX')) === null) {
+  if (stopping.aborted || (await redis.set(lock, token, 'PX', lockMs, 'NX')) === null) {
     log.debug({ tick: tick.name }, 'tick.skipped')
     return
   }
   const startedAt = performance.now()
   const deadline = new AbortController()
   const timer = setTimeout(() => deadline.abort(), tick.deadlineMs)
+  const renewal = setInterval(() => {
+    redis
+      .eval(renewScript, 1, lock, token, lockMs)
+      .catch((err: unknown) => log.warn({ err, tick: tick.name }, 'tick.renewal_failed'))
+  }, lockMs / 3)
   try {
-    const result = await withDeadline(tick.run(AbortSignal.any([stopping, deadline.signal])), tick.deadlineMs + lockMarginMs)
+    const result = await withDeadline(tick.run(AbortSignal.any([stopping, deadline.signal])), tick.deadlineMs + lateMs)
     log.debug({ tick: tick.name, result, durationMs: Math.round(performance.now() - startedAt) }, 'tick.ran')
   } catch (err) {
     log.error({ err, tick: tick.name }, 'tick.failed')
   } finally {
     clearTimeout(timer)
+    clearInterval(renewal)
     await redis.eval(unlockScript, 1, lock, token)
   }
 }

@@ -1,9 +1,15 @@
 // How many requests an endpoint may have in flight, so that a slow one cannot hold the pool; and when what it cannot take comes back.
 import { LRUCache } from 'lru-cache'
 
+interface Place {
+  startedAt: number
+  turn: (() => void) | null
+}
+
 interface GateState {
-  inFlight: number
-  waiting: (() => void)[]
+  /** The oldest first. */
+  inFlight: Set<Place>
+  waiting: Place[]
   /** How long its requests take, a moving average. */
   averageMs: number
   /** The latest time given to a deferred job; the next one gets a later one. */
@@ -15,13 +21,15 @@ export interface GateSettings {
   maxInFlight: number
   /** A job waits in the process when its turn is expected within this time; otherwise it goes back to the queue. */
   maxWaitMs: number
-  /** Jobs that wait so, of all endpoints together: the rest of the pool stays free for those that need not wait. */
+  /** Jobs of one endpoint that wait so, and of all together: the rest of the pool stays free for those that need not wait. */
+  maxWaitingEach: number
   maxWaiting: number
 }
 
-export const gateDefaults: GateSettings = { maxInFlight: 10, maxWaitMs: 1_000, maxWaiting: 120 }
+export const gateDefaults: GateSettings = { maxInFlight: 10, maxWaitMs: 1_000, maxWaitingEach: 40, maxWaiting: 120 }
 const maxDeferralMs = 15_000
 const maxGates = 5_000
+const firstGuessMs = 20
 
 export class EndpointGates {
   private readonly settings: GateSettings
@@ -38,24 +46,44 @@ export class EndpointGates {
    */
   async enter(endpointId: string): Promise<(() => void) | number> {
     const gate = this.gate(endpointId)
-    if (gate.inFlight < this.settings.maxInFlight) {
-      gate.inFlight += 1
+    const place: Place = { startedAt: performance.now(), turn: null }
+    if (gate.inFlight.size < this.settings.maxInFlight) {
+      gate.inFlight.add(place)
     } else {
-      const stepMs = gate.averageMs / this.settings.maxInFlight
-      if (this.waiting >= this.settings.maxWaiting || (gate.waiting.length + 1) * stepMs > this.settings.maxWaitMs) {
-        return this.defer(endpointId, Date.now() + this.settings.maxWaitMs, stepMs)
-      }
+      const stepMs = this.expectedMs(gate) / this.settings.maxInFlight
+      if (!this.mayWait(gate, stepMs)) return this.defer(endpointId, Date.now() + this.settings.maxWaitMs, stepMs)
       this.waiting += 1
-      await new Promise<void>((turn) => gate.waiting.push(turn)) // the one that leaves hands its place over
+      await new Promise<void>((turn) => {
+        place.turn = turn
+        gate.waiting.push(place)
+      })
       this.waiting -= 1
     }
-    const startedAt = performance.now()
-    return () => {
-      gate.averageMs += (performance.now() - startedAt - gate.averageMs) / 8
-      const next = gate.waiting.shift()
-      if (next) next()
-      else gate.inFlight -= 1
-    }
+    return () => this.leave(gate, place)
+  }
+
+  /** Hands the place over to the next that waits, in the same tick, so that nobody slips in between. */
+  private leave(gate: GateState, place: Place): void {
+    const now = performance.now()
+    gate.averageMs += (now - place.startedAt - gate.averageMs) / 8
+    gate.inFlight.delete(place)
+    const next = gate.waiting.shift()
+    if (!next) return
+    next.startedAt = now
+    gate.inFlight.add(next)
+    next.turn?.()
+  }
+
+  private mayWait(gate: GateState, stepMs: number): boolean {
+    const { maxWaiting, maxWaitingEach, maxWaitMs } = this.settings
+    const ahead = gate.waiting.length
+    return this.waiting < maxWaiting && ahead < maxWaitingEach && (ahead + 1) * stepMs <= maxWaitMs
+  }
+
+  /** An endpoint that has begun to hang shows it before its first request has ended. */
+  private expectedMs(gate: GateState): number {
+    const [oldest] = gate.inFlight
+    return Math.max(gate.averageMs, oldest ? performance.now() - oldest.startedAt : 0)
   }
 
   /** Times for jobs that must come back, none before `notBefore`, `stepMs` apart: they shall not all come at once. */
@@ -70,7 +98,7 @@ export class EndpointGates {
   private gate(endpointId: string): GateState {
     let gate = this.gates.get(endpointId)
     if (!gate) {
-      gate = { inFlight: 0, waiting: [], averageMs: 20, lastDeferral: 0 }
+      gate = { inFlight: new Set(), waiting: [], averageMs: firstGuessMs, lastDeferral: 0 }
       this.gates.set(endpointId, gate)
     }
     return gate

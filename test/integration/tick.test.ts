@@ -82,6 +82,33 @@ test('a run is told when its time is over', async () => {
   expect(await aborted).toBe(true)
 })
 
+test('a lock left by a killed scheduler holds its tick up for seconds only', async () => {
+  await connection.set('tk:tick:counting', 'a dead one', 'PX', 1_000)
+  let count = 0
+  await start(tick(async () => (count += 1)))
+  await waitFor('a run', () => count >= 1)
+  expect(await connection.pttl('tk:tick:counting')).toBeLessThanOrEqual(5_000)
+})
+
+test('a run keeps its lock for longer than the lock lives by itself', async () => {
+  let runs = 0
+  let ended = false
+  for (let n = 0; n < 2; n += 1) {
+    await start({
+      name: 'long',
+      everyMs: 200,
+      deadlineMs: 20_000,
+      run: async () => {
+        runs += 1
+        await new Promise((resolve) => setTimeout(resolve, 6_500))
+        ended = true
+      },
+    })
+  }
+  await waitFor('the first run has ended', () => ended || runs > 1)
+  expect([ended, runs]).toEqual([true, 1])
+})
+
 test('ticks go on after Redis came back empty', async () => {
   let count = 0
   await start(tick(async () => (count += 1)))

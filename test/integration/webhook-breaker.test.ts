@@ -1,5 +1,6 @@
 // Breakers and gates with a real Redis: a dead endpoint is left alone by the whole fleet, costs no attempts, and holds up nobody else.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { sleep } from '../../src/platform/clock.ts'
 import { BreakerStates, readBreaker, type BreakerSettings } from '../../src/webhooks/breaker-state.ts'
 import { EndpointBreakers } from '../../src/webhooks/endpoint-breaker.ts'
 import { EndpointGates } from '../../src/webhooks/endpoint-gate.ts'
@@ -152,10 +153,10 @@ describe('breakers in several processes', () => {
 
 describe('a gate', () => {
   test('lets so many in, makes a few wait, and sends the rest back at rising times', async () => {
-    const gates = new EndpointGates({ maxInFlight: 2, maxWaitMs: 25, maxWaiting: 10 })
+    const gates = new EndpointGates({ maxInFlight: 2, maxWaitMs: 60_000, maxWaitingEach: 2, maxWaiting: 10 })
     const leaveFirst = await gates.enter('whk_1')
     const leaveSecond = await gates.enter('whk_1')
-    const third = gates.enter('whk_1') // expected within 10 ms of the 20 that requests are taken to last
+    const third = gates.enter('whk_1')
     const fourth = gates.enter('whk_1')
     const back = await Promise.all([gates.enter('whk_1'), gates.enter('whk_1'), gates.enter('whk_1')])
     expect(back.every((time) => typeof time === 'number' && time >= Date.now())).toBe(true)
@@ -169,8 +170,22 @@ describe('a gate', () => {
     expect(await fourth).toBeTypeOf('function')
   })
 
+  test('makes nobody wait for an endpoint whose requests take too long', async () => {
+    const gates = new EndpointGates({ maxInFlight: 1, maxWaitMs: 1_000, maxWaitingEach: 10, maxWaiting: 10 })
+    const leave = await gates.enter('whk_1')
+    const first = gates.enter('whk_1')
+    await waitFor(
+      'the request has taken more than a second',
+      async () => typeof (await Promise.race([gates.enter('whk_1'), sleep(0)])) === 'number',
+      5_000,
+      250,
+    )
+    ;(leave as () => void)()
+    expect(await first).toBeTypeOf('function')
+  })
+
   test('lets no more wait in the process than it has room for, whatever the endpoint', async () => {
-    const gates = new EndpointGates({ maxInFlight: 1, maxWaitMs: 60_000, maxWaiting: 2 })
+    const gates = new EndpointGates({ maxInFlight: 1, maxWaitMs: 60_000, maxWaitingEach: 2, maxWaiting: 2 })
     const leave = await Promise.all(['whk_1', 'whk_2'].map((id) => gates.enter(id)))
     const waiting = [gates.enter('whk_1'), gates.enter('whk_2')]
     expect(await gates.enter('whk_1')).toBeTypeOf('number')
