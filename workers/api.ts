@@ -15,7 +15,7 @@ import { openStore } from '../src/store/open-store.ts'
 const drainMs = 10_000
 
 const config = loadConfig()
-const log = createLog({ process: 'api', level: config.logLevel, pretty: process.stdout.isTTY })
+const log = createLog({ process: 'api', level: config.logLevel, pretty: process.stdout.isTTY, buffered: true })
 
 await runProcess({ name: 'api', log }, async (life) => {
   await requireRedis(config)

@@ -1,5 +1,5 @@
 // Structured logs: fixed dotted events in the past tense, data in fields, secrets and people's numbers cut away.
-import { pino, stdSerializers, type Logger } from 'pino'
+import { destination, pino, stdSerializers, type Logger } from 'pino'
 
 export type Log = Logger
 
@@ -31,6 +31,8 @@ interface LogOptions {
   process: string
   level: string
   pretty?: boolean
+  /** Lines go out together, up to 200 ms late: a write for each costs a busy API a tenth of its time. Flushed at exit, but not by kill -9. */
+  buffered?: boolean
   destination?: NodeJS.WritableStream
 }
 
@@ -53,6 +55,7 @@ export function createLog(options: LogOptions): Log {
   if (options.pretty) {
     return pino({ ...settings, transport: { target: 'pino-pretty', options: { colorize: true, ignore: 'pid' } } })
   }
+  if (options.buffered) return pino(settings, destination({ sync: false, minLength: 8_192, periodicFlush: 200 }))
   return options.destination ? pino(settings, options.destination) : pino(settings)
 }
 
