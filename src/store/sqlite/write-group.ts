@@ -37,6 +37,8 @@ export class WriteGroup {
   #queue: PendingWrite[] = []
   #scheduled = false
   #lockAttempts = 0
+  /** The next transaction keeps its writes apart: one of them has thrown. */
+  #careful = false
   #committed: { settle: Settle; fail: (error: unknown) => void }[] = []
   #flushing = false
   #broken: AppError | undefined
@@ -52,7 +54,7 @@ export class WriteGroup {
     this.#undo = db.prepare('ROLLBACK TO one')
   }
 
-  /** Runs `work` inside a transaction, in order of submission; what it throws undoes its own writes only. `work` may run but once. */
+  /** Runs `work` inside a transaction, in order of submission; what it throws undoes its own writes only. It may run more than once. */
   submit<T>(work: () => T): Promise<T> {
     if (this.#broken) return Promise.reject(this.#broken)
     return new Promise<T>((resolve, reject) => {
@@ -108,21 +110,23 @@ export class WriteGroup {
 
   #runBatch(): void {
     const startedAt = performance.now()
+    const careful = this.#careful
+    this.#careful = false
     const done: { entry: PendingWrite; settle: Settle }[] = []
-    let taken = 0
     for (const entry of this.#queue) {
-      if (taken >= maxBatchSize || (taken > 0 && performance.now() - startedAt > maxBatchMs)) break
-      taken += 1
+      if (done.length >= maxBatchSize || (done.length > 0 && performance.now() - startedAt > maxBatchMs)) break
       try {
-        done.push({ entry, settle: this.#runOne(entry) })
+        done.push({ entry, settle: careful ? this.#runApart(entry) : settleWith(entry, entry.work()) })
       } catch (error) {
+        if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+        // Once more, each in a savepoint of its own: those cost too much to have for the rare write that fails.
+        if (!careful) this.#careful = true
         // SQLite has rolled the whole transaction back (disk full, I/O error): nobody's write stands.
-        const failed = this.#queue.splice(0, taken)
-        for (const { reject } of failed) reject(translated(error))
+        else for (const { reject } of this.#queue.splice(0, done.length + 1)) reject(translated(error))
         return
       }
     }
-    this.#queue.splice(0, taken)
+    this.#queue.splice(0, done.length)
     try {
       this.#commit.run()
     } catch (error) {
@@ -134,12 +138,13 @@ export class WriteGroup {
     this.#flush()
   }
 
-  #runOne(entry: PendingWrite): Settle {
+  /** What it throws undoes its own writes only. */
+  #runApart(entry: PendingWrite): Settle {
     this.#savepoint.run()
     try {
       const value = entry.work()
       this.#release.run()
-      return () => entry.resolve(value)
+      return settleWith(entry, value)
     } catch (error) {
       if (!this.#db.isTransaction) throw error
       this.#undo.run()
@@ -178,4 +183,8 @@ export class WriteGroup {
     if (this.#queue.length > 0 || this.#flushing || this.#committed.length > 0) return
     for (const wake of this.#idle.splice(0)) wake()
   }
+}
+
+function settleWith(entry: PendingWrite, value: unknown): Settle {
+  return () => entry.resolve(value)
 }
