@@ -65,6 +65,8 @@ export type DeliveryHandler = (
 const lockMs = 10_000
 const stalledCheckMs = 5_000
 const afterErrorMs = 5_000
+/** A bug or a missing master key: it will not be better in a moment, and each failure is logged with its stack. */
+const afterFaultMs = 60_000
 
 /** Not running yet: call `run()`. A deferred job, or one whose handler failed, comes back without a retry of BullMQ's being counted. */
 export function createDeliveryWorker(
@@ -86,7 +88,7 @@ export function createDeliveryWorker(
       } catch (err) {
         const isExpected = err instanceof AppError && err.retryable
         deps.log[isExpected ? 'info' : 'error']({ err, deliveryId, endpointId: job.data.endpointId }, 'webhook.delivery_failed')
-        until = Date.now() + jittered(afterErrorMs, 0.2)
+        until = Date.now() + jittered(isExpected ? afterErrorMs : afterFaultMs, 0.2)
       }
       await comeBackAt(job, until, token)
     },

@@ -4,7 +4,7 @@ import { isEventPattern } from '../store/endpoint-pattern.ts'
 
 /** What a session's `webhookUrl` subscribes to: everything but session.qr and session.pairing_code. */
 export const allEvents = ['*']
-export const maxPatterns = 50
+const maxPatterns = 50
 const maxHeaders = 20
 const maxHeaderBytes = 4_096
 /** Nothing but failure for so long disables an endpoint. */

@@ -27,7 +27,7 @@ export const silentLog: Log = pino({ level: 'silent' })
 export const loopbackAllowed: GuardPolicy = createGuardPolicy(['127.0.0.0/8'])
 
 /** Seals with a key of this test run. */
-export function testSecretBox(key = randomBytes(32)): SecretBox {
+function testSecretBox(key = randomBytes(32)): SecretBox {
   return {
     seal: (context, plain) => seal(key, plain, context),
     open: (context, sealed) => unseal(key, sealed, context),
