@@ -10,7 +10,7 @@ import {
 } from 'zod-openapi'
 import { errorTable, type ErrorCode } from '../platform/errors.ts'
 import { pathsOf, type Route } from './route.ts'
-import { idField, problemSchema } from './schemas/common-fields.ts'
+import { idField, problemSchema } from './schemas/field-schemas.ts'
 
 export type OpenApiDocument = ReturnType<typeof createDocument>
 

@@ -34,7 +34,7 @@ export const toolPage = pageHeaders(["'self'", "'unsafe-inline'"], ["'self'", 'd
 
 export const htmlType = 'text/html; charset=utf-8'
 
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
 }
 

@@ -52,7 +52,7 @@ export function invalidRequest(error: z.ZodError, within?: string): AppError {
 const retryAfterDefault: Partial<Record<ErrorCode, number>> = { qr_not_ready: 2, session_not_connected: 5, queue_full: 5 }
 
 /** Headers that a problem carries beside its body. */
-export function problemHeaders(error: AppError): Record<string, string> {
+function problemHeaders(error: AppError): Record<string, string> {
   const headers: Record<string, string> = {}
   const isTemporary = error.status === 429 || error.status === 503 || retryAfterDefault[error.code] !== undefined
   const retryAfter = error.retryAfterSeconds ?? (isTemporary ? (retryAfterDefault[error.code] ?? 1) : undefined)
@@ -62,11 +62,12 @@ export function problemHeaders(error: AppError): Record<string, string> {
 }
 
 export function sendProblem(res: ServerResponse, error: AppError, requestId: string): void {
-  const bytes = Buffer.from(JSON.stringify(problemOf(error, requestId)))
-  res.writeHead(problemOf(error, requestId).status, {
+  const problem = problemOf(error, requestId)
+  const text = JSON.stringify(problem)
+  res.writeHead(problem.status, {
     'Content-Type': 'application/problem+json; charset=utf-8',
-    'Content-Length': bytes.length,
+    'Content-Length': Buffer.byteLength(text),
     ...problemHeaders(error),
   })
-  res.end(bytes)
+  res.end(text)
 }

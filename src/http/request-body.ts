@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import express from 'express'
 import { AppError } from '../platform/errors.ts'
 
-export const maxBodyBytes = 1_048_576
+const maxBodyBytes = 1_048_576
 const maxFormBytes = 4_096
 
 type Parser = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void

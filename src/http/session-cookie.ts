@@ -3,7 +3,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { parseCookie, stringifySetCookie } from 'cookie'
 import { sameText } from '../platform/crypto.ts'
 
-export const cookieName = 'ujumbe_session'
+const cookieName = 'ujumbe_session'
 const lifeSeconds = 12 * 3600
 
 export class SessionCookies {

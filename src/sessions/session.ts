@@ -2,7 +2,7 @@
 import type { SessionRecord, SessionSettings } from '../store/session-store.ts'
 
 /** Settings of a session whose maker named none: unpaced. */
-export const defaultSettings: SessionSettings = {
+const defaultSettings: SessionSettings = {
   messagesPerMinute: null,
   burst: null,
   perRecipientSeconds: null,

@@ -10,7 +10,7 @@ import { createHttpDeps } from '../../src/http/create-deps.ts'
 import { errorCodesOf } from '../../src/http/openapi.ts'
 import { pathsOf, type Route } from '../../src/http/route.ts'
 import { routeTable } from '../../src/http/route-table.ts'
-import { problemSchema } from '../../src/http/schemas/common-fields.ts'
+import { problemSchema } from '../../src/http/schemas/field-schemas.ts'
 import { newSecret } from '../../src/platform/crypto.ts'
 import { errorTable, type ErrorCode } from '../../src/platform/errors.ts'
 import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
@@ -131,7 +131,7 @@ function send(port: number, method: string, path: string, options: CallOptions):
 }
 
 /** The route a path belongs to, as the router finds it. */
-export function routeOf(method: string, path: string): Route | undefined {
+function routeOf(method: string, path: string): Route | undefined {
   const plain = path.split('?', 1)[0] ?? ''
   return routeTable.find(
     (route) =>

@@ -5,7 +5,7 @@ import { findSession } from '../../sessions/edit-session.ts'
 import { issueKey, keyView, rotateKey, type Grantor } from '../../sessions/issue-key.ts'
 import { found, withoutUndefined } from '../found.ts'
 import { defineRoute, sessionIdOf, type Caller, type Route } from '../route.ts'
-import { idField, pageOf, pageQuery } from '../schemas/common-fields.ts'
+import { idField, pageOf, pageQuery } from '../schemas/field-schemas.ts'
 import { createKeyBody, issuedKeySchema, keySchema } from '../schemas/session-schemas.ts'
 
 const tag = 'Keys'

@@ -11,7 +11,7 @@ import { found, withoutUndefined } from '../found.ts'
 import { checkMessage } from '../not-yet-supported.ts'
 import { invalidRequest } from '../problem.ts'
 import { defineRoute, sessionIdOf, type Route } from '../route.ts'
-import { idField, pageOf } from '../schemas/common-fields.ts'
+import { idField, pageOf } from '../schemas/field-schemas.ts'
 import {
   batchBody,
   checkContactsBody,

@@ -140,7 +140,7 @@ function seeOther(location: string, cookie?: string): Answer {
   return { status: 303, headers: { Location: location, ...(cookie === undefined ? {} : { 'Set-Cookie': cookie }) } }
 }
 
-export function isBrowser(request: Pick<RouteRequest, 'headers'>): boolean {
+function isBrowser(request: Pick<RouteRequest, 'headers'>): boolean {
   return request.headers.accept?.includes('text/html') ?? false
 }
 

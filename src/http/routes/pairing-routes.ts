@@ -10,7 +10,7 @@ import { parsePhoneNumber } from '../../whatsapp/address.ts'
 import { AppError } from '../../platform/errors.ts'
 import { found } from '../found.ts'
 import { defineRoute, sessionIdOf, type Answer, type Route } from '../route.ts'
-import { phoneNumberInput } from '../schemas/common-fields.ts'
+import { phoneNumberInput } from '../schemas/field-schemas.ts'
 import { pairingCodeSchema, qrSchema } from '../schemas/session-schemas.ts'
 
 const tag = 'Pairing'

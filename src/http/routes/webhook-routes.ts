@@ -9,7 +9,7 @@ import { endpointView } from '../../webhooks/endpoint-view.ts'
 import { found, withoutUndefined } from '../found.ts'
 import type { HttpDeps } from '../http-deps.ts'
 import { defineRoute, type Route } from '../route.ts'
-import { idField, pageOf, pageQuery } from '../schemas/common-fields.ts'
+import { idField, pageOf, pageQuery } from '../schemas/field-schemas.ts'
 import {
   createdEndpointSchema,
   createEndpointBody,

@@ -1,7 +1,7 @@
 // Messages and contacts, as requests and answers; what is not supported yet has its place here already.
 import { z } from 'zod'
 import { holders, lanes, messageStatuses } from '../../store/message-store.ts'
-import { idField, pageQuery, phoneNumberField, phoneNumberInput, textField, timeField, timeInput } from './common-fields.ts'
+import { idField, pageQuery, phoneNumberField, phoneNumberInput, textField, timeField, timeInput } from './field-schemas.ts'
 
 const contentTypes = [
   'text',

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { scopes } from '../../store/key-store.ts'
 import { sessionStatuses } from '../../store/session-store.ts'
-import { idField, looseTextField, phoneNumberField, phoneNumberInput, textField, timeField, timeInput } from './common-fields.ts'
+import { idField, looseTextField, phoneNumberField, phoneNumberInput, textField, timeField, timeInput } from './field-schemas.ts'
 
 /** Accepted by the schema so that clients can be written for it; the handler refuses anything but null until pacing is there. */
 const pacing = (max: number, what: string) =>
@@ -39,7 +39,7 @@ const settingsShape = {
 
 const proxyUrl = z.string().max(2_000)
 
-export const settingsInput = z
+const settingsInput = z
   .strictObject({ ...settingsShape, proxyUrl: proxyUrl.nullable().meta({ description: 'http(s) or socks proxy. Admin only.' }) })
   .partial()
 

@@ -1,7 +1,7 @@
 // Webhook endpoints and deliveries, as requests and answers.
 import { z } from 'zod'
 import { eventTypes } from '../../store/event-store.ts'
-import { idField, pageQuery, timeField } from './common-fields.ts'
+import { idField, pageQuery, timeField } from './field-schemas.ts'
 
 const url = z.string().min(1).max(2_048).meta({ example: 'https://example.com/whatsapp' })
 const events = z

@@ -55,8 +55,6 @@ export function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({ data: z.array(item), nextCursor: z.string().nullable() })
 }
 
-export const nothing = z.strictObject({})
-
 export const problemSchema = z
   .object({
     type: z.string(),
