@@ -1,5 +1,5 @@
 // One SQLite file and this process's connection to it: opening, cached statements, reads that retry, grouped writes.
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { promisify } from 'node:util'
@@ -34,9 +34,9 @@ export class SqliteDatabase {
    */
   static async open(path: string): Promise<SqliteDatabase> {
     createPrivately(path)
-    const db = new DatabaseSync(path, { timeout: 0, enableForeignKeyConstraints: false })
+    const db = connect(path)
     try {
-      await retryBusy(() => db.exec('PRAGMA journal_mode = WAL'))
+      await retryBusy(() => requireWal(db, path))
       db.exec('PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000')
       db.exec(`PRAGMA wal_autocheckpoint = ${checkpointPages}; PRAGMA journal_size_limit = ${checkpointPages * 4096}`)
       await retryBusy(() => migrate(db))
@@ -93,6 +93,21 @@ export class SqliteDatabase {
   }
 }
 
+function connect(path: string): DatabaseSync {
+  try {
+    return new DatabaseSync(path, { timeout: 0, enableForeignKeyConstraints: false })
+  } catch (error) {
+    throw translated(error)
+  }
+}
+
+/** Network disks lack the shared memory that it needs. */
+function requireWal(db: DatabaseSync, path: string): void {
+  const mode = db.prepare('PRAGMA journal_mode = WAL').get()?.['journal_mode']
+  if (mode !== 'wal')
+    throw new AppError('configuration', `The disk of ${path} does not support SQLite's WAL mode: use a local one.`)
+}
+
 async function retryBusy<T>(work: () => T): Promise<T> {
   const end = monotonicMs() + lockDeadlineMs
   for (;;) {
@@ -109,10 +124,10 @@ async function retryBusy<T>(work: () => T): Promise<T> {
 function createPrivately(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    closeSync(openSync(path, 'wx', 0o600))
-  } catch (error) {
     // Never opened when it exists: closing a second descriptor would drop SQLite's locks of this process.
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return
+    if (!existsSync(path)) closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST' && existsSync(path)) return
     throw new AppError('configuration', `The data directory cannot be used: ${(error as Error).message}`, { cause: error })
   }
 }

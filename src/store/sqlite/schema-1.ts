@@ -91,6 +91,7 @@ CREATE TABLE messages (
   content TEXT NOT NULL
 ) STRICT;
 CREATE INDEX messages_newest ON messages (session_id, direction, created_at);
+CREATE INDEX messages_newest_of_all ON messages (created_at);
 CREATE INDEX messages_by_status ON messages (session_id, status, created_at);
 CREATE INDEX messages_by_recipient ON messages (session_id, recipient, created_at);
 -- Holds everything that order depends on, so that the rows themselves are not read for it.
