@@ -86,7 +86,8 @@ export function withoutDeviceOf(jid: string): string {
   return `${userOf(jid)}@${server === 'c.us' ? phoneServer : server}`
 }
 
-function userOf(jid: string): string {
+/** What stands before the device and the server. */
+export function userOf(jid: string): string {
   return /^[^:@_]*/.exec(jid)?.[0] ?? ''
 }
 

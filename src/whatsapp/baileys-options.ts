@@ -12,7 +12,7 @@ export interface ClientConfig {
   markOnline: boolean
 }
 
-export const connectTimeoutMs = 20_000
+const connectTimeoutMs = 20_000
 
 interface OptionParts extends Pick<UserFacingSocketConfig, 'auth' | 'makeSignalRepository' | 'getMessage' | 'agent'> {
   config: ClientConfig

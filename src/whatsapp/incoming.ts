@@ -1,7 +1,7 @@
 // What comes in on one socket: acks, receipts and messages, taken from the stanzas themselves and stored before WhatsApp hears so.
 import { proto, unpadRandomMax16, type BaileysEventMap, type BinaryNode, type WASocket } from '@whiskeysockets/baileys'
 import type { Log } from '../platform/log.ts'
-import { lidOf, phoneNumberOf } from './address.ts'
+import { lidOf, phoneNumberOf, userOf } from './address.ts'
 import { envelopeOf, isFromPerson, toInboundMessage, type InboundEnvelope } from './inbound-message.ts'
 import type { OrderedEvents } from './ordered-events.ts'
 import type { PendingAcks } from './pending-acks.ts'
@@ -39,6 +39,7 @@ export class Incoming {
       if (node.tag === 'ack' && node.attrs['class'] === 'message') this.#ack(node)
       else if (node.tag === 'receipt') this.#receipt(node)
       else if (node.tag === 'message') this.#remember(node)
+      else if (node.tag === 'notification') this.#devicesChanged(node)
     } catch (err) {
       this.#deps.log.warn({ err, stanza: node.tag }, 'whatsapp.stanza_unreadable')
     }
@@ -74,6 +75,16 @@ export class Incoming {
     for (const child of node.content) {
       if (child.tag === 'enc' && child.content instanceof Uint8Array) this.#stanzas.set(child.content, node)
     }
+  }
+
+  /** Baileys keeps lists by phone number up to date; those by LID, and that of our own account, are left to us. */
+  #devicesChanged(node: BinaryNode): void {
+    const { type, lid } = node.attrs
+    const { devices } = this.#deps.caches
+    if (type === 'devices' && lid) devices.del(userOf(lid))
+    if (type !== 'account_sync' || !Array.isArray(node.content) || !node.content.some(({ tag }) => tag === 'devices')) return
+    const me = this.#me()
+    for (const jid of [me.id, me.lid]) devices.del(userOf(jid))
   }
 
   #resent({ messages, requestId }: BaileysEventMap['messages.upsert']): void {

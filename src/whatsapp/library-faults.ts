@@ -1,6 +1,8 @@
 // What Baileys lets fall: rejections of its own listeners, caught here with the socket they belong to.
 import type { EventEmitter } from 'node:events'
 
+type Listener = (...args: unknown[]) => unknown
+
 interface FaultHandlers {
   /** A frame that cannot be decrypted or read: nothing after it can be, either. */
   onBadFrame: (error: unknown) => void
@@ -10,24 +12,32 @@ interface FaultHandlers {
 
 /**
  * Baileys' listeners on its socket are async functions that nobody awaits; without this the first bad frame ends the process.
- * Call it right after the socket is made: all of them are registered by then, and none has run.
+ * Messages are also handled one after the other: Baileys looks up addresses before it queues them, and a short look-up overtakes a long one.
+ * Call it right after the socket is made: all listeners are registered by then, and none has run.
  */
 export function guardListeners(ws: EventEmitter, handlers: FaultHandlers): void {
   for (const name of ws.eventNames()) {
     const onFailed = name === 'message' ? handlers.onBadFrame : handlers.onListenerFailed
     for (const listener of ws.listeners(name)) {
       ws.off(name, listener as () => void)
-      ws.on(name, (...args: unknown[]) => runGuarded(listener, args, onFailed))
+      const guarded = (...args: unknown[]) => runGuarded(listener, args, onFailed)
+      ws.on(name, name === 'CB:message' ? inTurn(guarded) : (...args: unknown[]) => void guarded(...args))
     }
   }
 }
 
-function runGuarded(listener: (...args: unknown[]) => unknown, args: unknown[], onFailed: (error: unknown) => void): void {
+async function runGuarded(listener: Listener, args: unknown[], onFailed: (error: unknown) => void): Promise<void> {
   try {
-    const result = listener(...args)
-    if (result instanceof Promise) result.catch(onFailed)
+    await listener(...args)
   } catch (error) {
     onFailed(error)
+  }
+}
+
+function inTurn(run: (...args: unknown[]) => Promise<void>): (...args: unknown[]) => void {
+  let last = Promise.resolve()
+  return (...args) => {
+    last = last.then(() => run(...args))
   }
 }
 

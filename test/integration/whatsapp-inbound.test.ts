@@ -30,18 +30,11 @@ afterAll(async () => {
 beforeEach(async () => {
   await sandbox.client.clearFaults()
   session.handlers = {}
-  if (!session.client?.isOpen) await reconnect()
+  if (!session.client?.isOpen) await session.reconnect()
   nextNumber += 1
   friend = String(nextNumber)
   await sandbox.client.addPhone({ phoneNumber: friend, name: 'Amina', autoRead: true })
 })
-
-async function reconnect(): Promise<void> {
-  await session.close()
-  session.log.length = 0
-  session.connect()
-  await session.waitOpen()
-}
 
 const written = (text: string) => sandbox.client.sendFrom(friend, { to: business, text })
 const textsOf = () =>
@@ -88,14 +81,14 @@ test('reactions, edits, deletions and places keep their kind', async () => {
 
 test('what could not be stored is not receipted: it ends the socket, comes again readable, and then no more', async () => {
   session.handlers = { inbound: () => Promise.reject(new Error('the store is away')) }
-  await reconnect()
+  await session.reconnect()
   const closes = session.closes.length
   const sent = await written('usipotee')
   expect(await session.waitClosed(closes + 1)).toMatchObject({ reason: 'not_stored', action: 'retry' })
   session.handlers = {}
-  await reconnect()
+  await session.reconnect()
   await waitFor('it again', () => textsOf().length === 1)
-  await reconnect()
+  await session.reconnect()
   await written('baada yake')
   await waitFor('the next one', () => textsOf().length === 2)
   expect(session.inbound.filter(({ whatsappId }) => whatsappId === sent.id)).toHaveLength(1)
@@ -115,7 +108,7 @@ test('a process that dies right after storing gets it again, readable, and a lat
       return Promise.resolve()
     },
   }
-  await reconnect()
+  await session.reconnect()
   const closes = session.closes.length
   const sent = await written('pili')
   await session.waitClosed(closes + 1)
@@ -123,7 +116,7 @@ test('a process that dies right after storing gets it again, readable, and a lat
   session.credentials = died.left ?? session.credentials
   session.caches = createSessionCaches()
   session.handlers = {}
-  await reconnect()
+  await session.reconnect()
   await waitFor('it again', () => session.inbound.filter(({ whatsappId }) => whatsappId === sent.id).length === 2)
   await written('tatu')
   await waitFor('the third', () => textsOf().some((text) => JSON.stringify(text).includes('tatu')))
@@ -133,7 +126,7 @@ test('a process that dies right after storing gets it again, readable, and a lat
 test('what is written while nobody is connected comes at the next login, in order', async () => {
   await session.close()
   for (const text of ['moja', 'mbili', 'tatu']) await written(text)
-  await reconnect()
+  await session.reconnect()
   await waitFor('all three', () => textsOf().length === 3)
   expect(textsOf()).toEqual([{ body: 'moja' }, { body: 'mbili' }, { body: 'tatu' }])
 })
@@ -146,14 +139,14 @@ test('a receipt that could not be stored comes again', async () => {
       return Promise.reject(new Error('the store is away'))
     },
   }
-  await reconnect()
+  await session.reconnect()
   const closes = session.closes.length
   const message = session.message(friend, 'risiti')
   await session.open.send(message, 10_000)
   await session.waitClosed(closes + 1)
   expect(failures).toBe(1)
   session.handlers = {}
-  await reconnect()
+  await session.reconnect()
   const statuses = () => session.receipts.filter(({ whatsappIds }) => whatsappIds.includes(message.whatsappId))
   await waitFor('both receipts', () => new Set(statuses().map(({ status }) => status)).size === 2)
 })
@@ -165,7 +158,7 @@ test('a frame that cannot be decrypted ends that socket, not the process, and th
   process.on('unhandledRejection', onRejection)
   proxy.injectGarbage()
   expect(await session.waitClosed(closes + 1)).toMatchObject({ reason: 'bad_frame', action: 'retry' })
-  await reconnect()
+  await session.reconnect()
   expect((await session.send(friend, 'bado hai')).kind).toBe('acked')
   process.off('unhandledRejection', onRejection)
   expect(rejections).toEqual([])
@@ -178,7 +171,7 @@ test('events of a socket that has ended are heard no more', async () => {
   await written('baadaye')
   expect(await old?.send(session.message(friend, 'x'), 1_000)).toMatchObject({ kind: 'unknown' })
   expect(session.log).toHaveLength(count)
-  await reconnect()
+  await session.reconnect()
   await waitFor('it', () => textsOf().length === 1)
 })
 

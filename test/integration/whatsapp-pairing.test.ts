@@ -149,3 +149,12 @@ test('close is bounded although the server has gone silent, and tells its cause 
   expect(client.isOpen).toBe(false)
   expect(await client.ping(100)).toBe(false)
 })
+
+test('logout is bounded as well', async () => {
+  const client = await session.pair(sandbox, business)
+  await sandbox.client.fault({ kind: 'stall' })
+  const startedAt = performance.now()
+  await client.logout(300)
+  expect(performance.now() - startedAt).toBeLessThan(10_000)
+  expect(session.closes.at(-1)).toMatchObject({ reason: 'closed_by_us' })
+})

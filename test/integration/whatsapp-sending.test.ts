@@ -25,17 +25,11 @@ afterAll(async () => {
 beforeEach(async () => {
   await sandbox.client.clearFaults()
   session.mayWrite = true
-  if (!session.client?.isOpen) await reconnect()
+  if (!session.client?.isOpen) await session.reconnect()
   nextNumber += 1
   friend = String(nextNumber)
   await sandbox.client.addPhone({ phoneNumber: friend, autoRead: true })
 })
-
-async function reconnect(): Promise<void> {
-  session.log.length = 0
-  session.connect()
-  await session.waitOpen()
-}
 
 const shown = async (phoneNumber = friend) => (await sandbox.client.messages(phoneNumber)).filter(({ fromMe }) => !fromMe)
 
@@ -67,7 +61,7 @@ test('one id sent twice, the second time on a new socket with nothing remembered
   expect((await session.open.send(message, 10_000)).kind).toBe('acked')
   await session.close()
   session.caches = createSessionCaches()
-  await reconnect()
+  await session.reconnect()
   expect((await session.open.send(message, 10_000)).kind).toBe('acked')
   await waitFor('the second copy', async () => (await shown())[0]?.duplicatesSeen === 1)
   expect(await shown()).toHaveLength(1)
@@ -118,17 +112,6 @@ test('463 is a restriction of new contacts: reported as such and never tried aga
   await sandbox.client.sendFrom(friend, { to: business, text: 'naandika kwanza' })
   await waitFor('the inbound', () => session.inbound.some(({ content }) => JSON.stringify(content).includes('naandika kwanza')))
   expect((await session.send(friend, 'karibu')).kind).toBe('acked')
-})
-
-test('479 drops what was known of the devices and tries once more with the same id', async () => {
-  expect((await session.send(friend, 'kwanza')).kind).toBe('acked')
-  await sandbox.client.fault({ kind: 'ack_error', code: 479, count: 1 })
-  const message = session.message(friend, 'tena')
-  expect((await session.open.send(message, 10_000)).kind).toBe('acked')
-  await waitFor('it shown', async () => (await shown()).some(({ id }) => id === message.whatsappId))
-  await sandbox.client.fault({ kind: 'ack_error', code: 479 })
-  expect(await session.send(friend, 'kamwe')).toMatchObject({ kind: 'rejected', ackError: 479 })
-  expect((await sandbox.client.phone(friend)).counts.decryptFailures).toBe(0)
 })
 
 test('bytes written are not acceptance: without the ack the outcome is unknown, in time', async () => {
@@ -182,7 +165,7 @@ test('without a trusted lease not one frame leaves: the socket is destroyed inst
   expect(await session.open.send(session.message(friend, 'bila ruhusa'), 5_000)).toMatchObject({ kind: 'unknown' })
   expect(await session.waitClosed(closes + 1)).toMatchObject({ reason: 'lease_lost', action: 'none' })
   session.mayWrite = true
-  await reconnect()
+  await session.reconnect()
   expect((await session.send(friend, 'na ruhusa')).kind).toBe('acked')
   await waitFor('it shown', async () => (await shown()).length === 2)
   expect((await shown()).map(({ text }) => text)).toEqual(['joto', 'na ruhusa'])
@@ -219,23 +202,6 @@ test('a refused credential write ends the socket, and nobody retries on it', asy
   expect(await session.waitClosed(closes + 1)).toMatchObject({ reason: 'stale_epoch', action: 'none' })
   session.credentials.isStale = false
   expect((await shown()).map(({ text }) => text)).not.toContain('zamani')
-})
-
-test('a phone that cannot decrypt asks again and is answered with what was sent', async () => {
-  expect((await session.send(friend, 'moja')).kind).toBe('acked')
-  await waitFor('it read', async () => (await shown())[0]?.read)
-  const stale = session.credentials.snapshot()
-  for (const text of ['mbili', 'tatu']) expect((await session.send(friend, text)).kind).toBe('acked')
-  await session.close()
-  // The ratchet of two messages ago: what a worker with a stale copy of the keys would use.
-  session.credentials = stale
-  session.caches.forgetKeys()
-  await reconnect()
-  const message = session.message(friend, 'nne')
-  expect((await session.open.send(message, 10_000)).kind).toBe('acked')
-  await waitFor('it shown after a retry', async () => (await shown()).some(({ id }) => id === message.whatsappId), 30_000)
-  expect(session.retriesAnswered).toContain(message.whatsappId)
-  expect((await shown()).map(({ text }) => text)).toEqual(['moja', 'mbili', 'tatu', 'nne'])
 })
 
 test('a quoted message and mentions arrive', async () => {

@@ -93,6 +93,14 @@ export class WhatsAppSession {
     return this.open
   }
 
+  /** A new socket, logged in; the old one is closed first when there is one. */
+  async reconnect(): Promise<WhatsAppClient> {
+    await this.close()
+    this.log.length = 0
+    this.connect()
+    return this.waitOpen()
+  }
+
   async waitClosed(count = 1): Promise<DisconnectCause> {
     await waitFor(`${count} closes`, () => this.closes.length >= count, 20_000)
     return this.closes[count - 1] as DisconnectCause

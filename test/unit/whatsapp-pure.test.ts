@@ -198,6 +198,25 @@ describe('library faults', () => {
     expect(seen.toSorted()).toEqual(['bad frame', 'failed stanza', 'failed thrown', 'heard 1'])
   })
 
+  test('messages are handled in turn: a short one does not overtake a long one', async () => {
+    const ws = new EventEmitter()
+    const seen: string[] = []
+    const handle = async (name: string, wait: Promise<void>) => {
+      seen.push(`begin ${name}`)
+      await wait
+      seen.push(`end ${name}`)
+      if (name === 'first') throw new Error('first')
+    }
+    ws.on('CB:message', handle as (...args: unknown[]) => void)
+    guardListeners(ws, { onBadFrame: () => undefined, onListenerFailed: () => seen.push('failed') })
+    const gate = Promise.withResolvers<void>()
+    ws.emit('CB:message', 'first', gate.promise)
+    ws.emit('CB:message', 'second', Promise.resolve())
+    gate.resolve()
+    await vi.waitFor(() => expect(seen).toHaveLength(5))
+    expect(seen).toEqual(['begin first', 'end first', 'failed', 'begin second', 'end second'])
+  })
+
   test('only what Baileys throws is forgiven', () => {
     expect(isBaileysFrameError(Object.assign(new Error('Connection Closed'), { isBoom: true }))).toBe(true)
     expect(isBaileysFrameError(new Error('Unsupported state or unable to authenticate data'))).toBe(true)

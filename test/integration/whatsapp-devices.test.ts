@@ -1,0 +1,108 @@
+// Devices and ratchets that change under us: who gets a message then, and how damage heals.
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startTestSandbox, type TestSandbox } from '../support/sandbox.ts'
+import { waitFor } from '../support/wait.ts'
+import { WhatsAppSession } from '../support/whatsapp-session.ts'
+
+const business = '254700000001'
+let nextNumber = 254712000000
+
+let sandbox: TestSandbox
+let session: WhatsAppSession
+/** New in each test. */
+let friend: string
+beforeAll(async () => {
+  sandbox = await startTestSandbox()
+  await sandbox.client.addPhone({ phoneNumber: business })
+  session = new WhatsAppSession(sandbox.url)
+  await session.pair(sandbox, business)
+})
+afterAll(async () => {
+  await session.close()
+  await sandbox.close()
+})
+beforeEach(async () => {
+  await sandbox.client.clearFaults()
+  session.mayWrite = true
+  if (!session.client?.isOpen) await session.reconnect()
+  nextNumber += 1
+  friend = String(nextNumber)
+  await sandbox.client.addPhone({ phoneNumber: friend, autoRead: true })
+})
+
+const shown = async (phoneNumber = friend) => (await sandbox.client.messages(phoneNumber)).filter(({ fromMe }) => !fromMe)
+
+test('479 drops what was known of the devices and tries once more with the same id', async () => {
+  expect((await session.send(friend, 'kwanza')).kind).toBe('acked')
+  await sandbox.client.fault({ kind: 'ack_error', code: 479, count: 1 })
+  const message = session.message(friend, 'tena')
+  expect((await session.open.send(message, 10_000)).kind).toBe('acked')
+  await waitFor('it shown', async () => (await shown()).some(({ id }) => id === message.whatsappId))
+  await sandbox.client.fault({ kind: 'ack_error', code: 479 })
+  expect(await session.send(friend, 'kamwe')).toMatchObject({ kind: 'rejected', ackError: 479 })
+  expect((await sandbox.client.phone(friend)).counts.decryptFailures).toBe(0)
+})
+
+test('a phone that cannot decrypt asks again and is answered with what was sent', async () => {
+  expect((await session.send(friend, 'moja')).kind).toBe('acked')
+  await waitFor('it read', async () => (await shown())[0]?.read)
+  const stale = session.credentials.snapshot()
+  for (const text of ['mbili', 'tatu']) expect((await session.send(friend, text)).kind).toBe('acked')
+  await session.close()
+  // The ratchet of two messages ago: what a worker with a stale copy of the keys would use.
+  session.credentials = stale
+  session.caches.forgetKeys()
+  await session.reconnect()
+  const message = session.message(friend, 'nne')
+  expect((await session.open.send(message, 10_000)).kind).toBe('acked')
+  await waitFor('it shown after a retry', async () => (await shown()).some(({ id }) => id === message.whatsappId), 30_000)
+  expect(session.retriesAnswered).toContain(message.whatsappId)
+  expect((await shown()).map(({ text }) => text)).toEqual(['moja', 'mbili', 'tatu', 'nne'])
+})
+
+test('a device linked later gets what is sent from then on, however the chat is addressed', async () => {
+  const { lid } = await sandbox.client.phone(friend)
+  for (const to of [friend, `${lid}@lid`]) {
+    expect((await session.open.send(session.message(to, 'kabla'), 10_000)).kind).toBe('acked')
+  }
+  const companion = new WhatsAppSession(sandbox.url)
+  await companion.pair(sandbox, friend)
+  for (const to of [friend, `${lid}@lid`]) {
+    expect((await session.open.send(session.message(to, 'baada'), 10_000)).kind).toBe('acked')
+  }
+  await waitFor(
+    'both on the new device',
+    () => companion.inbound.filter(({ content }) => JSON.stringify(content).includes('baada')).length === 2,
+  )
+  await companion.close()
+})
+
+test('when our own account gets another device, its list is asked for anew', async () => {
+  expect((await session.send(friend, 'kabla')).kind).toBe('acked')
+  const known = () => session.caches.devices.get<unknown[]>(business)?.length
+  const before = known() ?? 0
+  expect(before).toBeGreaterThan(0)
+  const sibling = new WhatsAppSession(sandbox.url)
+  await sibling.pair(sandbox, business)
+  await waitFor('the list to be forgotten', () => known() === undefined)
+  expect((await session.send(friend, 'baada')).kind).toBe('acked')
+  expect(known()).toBe(before + 1)
+  expect(sibling.inbound).toEqual([])
+  await sibling.close()
+})
+
+test('what we cannot decrypt is asked for again, and the socket lives on', async () => {
+  await sandbox.client.sendFrom(friend, { to: business, text: 'kwanza' })
+  const textsOf = () =>
+    session.inbound.filter(({ fromPhoneNumber }) => fromPhoneNumber === friend).map(({ content }) => content['text'])
+  await waitFor('the first', () => textsOf().length === 1)
+  expect((await session.send(friend, 'jibu')).kind).toBe('acked')
+  for (const key of session.credentials.entries.keys()) {
+    if (key.startsWith('session.')) session.credentials.entries.delete(key)
+  }
+  session.caches.forgetKeys()
+  await sandbox.client.sendFrom(friend, { to: business, text: 'pili' })
+  await waitFor('the second, sent anew', () => textsOf().length === 2, 30_000)
+  expect(session.open.isOpen).toBe(true)
+  expect(textsOf()).toEqual([{ body: 'kwanza' }, { body: 'pili' }])
+})
