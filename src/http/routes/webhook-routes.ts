@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { AppError } from '../../platform/errors.ts'
 import { findSession } from '../../sessions/edit-session.ts'
 import type { EndpointRecord } from '../../store/event-store.ts'
+import { readBreaker } from '../../webhooks/breaker-state.ts'
 import { createEndpoint, editEndpoint, rotateSecret } from '../../webhooks/create-endpoint.ts'
 import { deliveryView } from '../../webhooks/delivery-view.ts'
 import { endpointView } from '../../webhooks/endpoint-view.ts'
@@ -81,7 +82,10 @@ export const webhookRoutes: Route[] = [
     answers: { 200: { description: 'The endpoint.', schema: endpointSchema } },
     errors: [],
     async handle(deps, { sessionId, params: { webhookId } }) {
-      return { status: 200, body: endpointView(await findEndpoint(deps, sessionId, webhookId)) }
+      const endpoint = await findEndpoint(deps, sessionId, webhookId)
+      // Redis knows the breaker; without it the rest is still worth an answer.
+      const breaker = await readBreaker(deps.redis, deps.prefix, webhookId).catch(() => null)
+      return { status: 200, body: endpointView(endpoint, breaker) }
     },
   }),
   defineRoute({
