@@ -42,6 +42,8 @@ export interface TestApi {
   port: number
   adminKey: string
   store: Store
+  /** The SQLite file. */
+  storePath: string
   redis: TestRedis
   prefix: string
   /** Everything that was logged. */
@@ -83,6 +85,7 @@ export async function startTestApi(options: { allowedNetworks?: string[] } = {})
     port: server.port,
     adminKey,
     store: testStore.store,
+    storePath: testStore.path,
     redis,
     prefix,
     logged: () => lines.join(''),
