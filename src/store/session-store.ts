@@ -103,8 +103,11 @@ export interface SessionStore {
     limit: number
   }): Promise<Pick<SessionRecord, 'id' | 'epoch' | 'intent' | 'status' | 'lastEventAt'>[]>
   countByStatus(): Promise<Record<SessionStatus, number>>
-  /** Sets the epoch when it is higher than the stored one; false when not, or when the session is gone. Must succeed before a socket opens. */
-  raiseEpoch(id: string, epoch: number): Promise<boolean>
+  /**
+   * Sets the epoch when it is higher than the stored one; false when not, or when the session is gone. Must succeed before a socket opens.
+   * With `from` only while the stored one is still that: whoever raised it meanwhile holds the session.
+   */
+  raiseEpoch(id: string, epoch: number, from?: number): Promise<boolean>
   /** @throws AppError `stale_epoch` when the stored epoch is not this one, or the session is gone. */
   update(id: string, epoch: number, changes: HolderChanges, describe: Describe<SessionRecord>): Promise<Outcome<SessionRecord>>
   /**

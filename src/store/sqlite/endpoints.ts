@@ -44,7 +44,7 @@ export function createEndpoints(db: SqliteDatabase): EndpointStore {
         if (!endpoint?.enabled) return null
         const after: EndpointRecord = { ...endpoint, enabled: false, disabledReason: reason, updatedAt: at }
         saveEndpoint(db, after)
-        const published = after.sessionId === null ? [] : publish(db, after.sessionId, describe(after), at)
+        const published = after.sessionId === null ? [] : publish(db, after.sessionId, describe(after))
         return { record: after, published }
       }),
 

@@ -9,7 +9,7 @@ export function createEvents(db: SqliteDatabase): EventStore {
     append: (sessionId, drafts) =>
       db.write(() => {
         const session = db.sql('SELECT 1 FROM sessions WHERE id = ? AND deleted_at IS NULL').get(sessionId)
-        return session ? publish(db, sessionId, drafts, Date.now()) : []
+        return session ? publish(db, sessionId, drafts) : []
       }),
 
     get: (id) =>

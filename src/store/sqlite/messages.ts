@@ -2,9 +2,11 @@
 import { advanced } from '../message-status.ts'
 import type { MessageRecord, MessageStore } from '../message-store.ts'
 import { acceptMessage, findByWhatsappId, storeInbound } from './accept-message.ts'
+import { newContacts } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 import { listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
 import { findMessage, saveChange, toMessage } from './message-row.ts'
+import { listHeld, listQueue, pacingFacts } from './queued-messages.ts'
 import { requireEpoch } from './session-row.ts'
 import { takeMessage } from './take-message.ts'
 
@@ -18,7 +20,7 @@ export function createMessages(db: SqliteDatabase): MessageStore {
       db.write(() => {
         const message = findMessage(db, sessionId, id)
         const after = message && advanced(message, change)
-        return after && saveChange(db, message, after, change.at, describe)
+        return after && saveChange(db, message, after, describe)
       }),
 
     advanceByWhatsappId: (sessionId, whatsappIds, change, describe) =>
@@ -29,7 +31,7 @@ export function createMessages(db: SqliteDatabase): MessageStore {
             .get(sessionId, whatsappId)
           const message = row && toMessage(row)
           const after = message && advanced(message, change)
-          return after ? [saveChange(db, message, after, change.at, describe)] : []
+          return after ? [saveChange(db, message, after, describe)] : []
         }),
       ),
 
@@ -44,12 +46,17 @@ export function createMessages(db: SqliteDatabase): MessageStore {
         return changes === 1
       }),
 
+    pacingFacts: (sessionId, id) => db.read(() => pacingFacts(db, sessionId, id)),
+    listHeld: (sessionId, after, limit) => db.read(() => listHeld(db, sessionId, after, limit)),
+    newContacts: (sessionId, since, now) => db.read(() => newContacts(db, sessionId, since, now)),
+    listQueue: (sessionId, limit) => db.read(() => listQueue(db, sessionId, limit)),
+
     cancel: (sessionId, id, at, describe) =>
       db.write(() => {
         const message = findMessage(db, sessionId, id)
         if (!message) return null
         const after = advanced(message, { to: 'canceled', at })
-        return after ? saveChange(db, message, after, at, describe) : 'too_late'
+        return after ? saveChange(db, message, after, describe) : 'too_late'
       }),
 
     promoteDue: (now, limit, describe) =>
@@ -60,9 +67,7 @@ export function createMessages(db: SqliteDatabase): MessageStore {
           .map(toMessage)
           .flatMap((message) => {
             const after = advanced(message, { to: 'queued', at: now })
-            return after
-              ? [saveChange(db, message, { ...after, sequence: nextSequence(db, message.sessionId) }, now, describe)]
-              : []
+            return after ? [saveChange(db, message, { ...after, sequence: nextSequence(db, message.sessionId) }, describe)] : []
           }),
       ),
 
@@ -77,7 +82,7 @@ export function createMessages(db: SqliteDatabase): MessageStore {
           .map(toMessage)
           .flatMap((message) => {
             const after = advanced(message, { to: 'expired', at: now })
-            return after ? [saveChange(db, message, after, now, describe)] : []
+            return after ? [saveChange(db, message, after, describe)] : []
           }),
       ),
 
@@ -89,7 +94,7 @@ export function createMessages(db: SqliteDatabase): MessageStore {
           .map(toMessage)
           .flatMap((message) => {
             const after = advanced(message, { to: 'failed', at, error })
-            return after ? [saveChange(db, message, after, at, describe)] : []
+            return after ? [saveChange(db, message, after, describe)] : []
           }),
       ),
 

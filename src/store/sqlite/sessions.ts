@@ -19,7 +19,7 @@ import { findSession, insertSession, requireEpoch, saveSession, toSession } from
 export function createSessions(db: SqliteDatabase): SessionStore {
   const save = (after: SessionRecord, describe: Describe<SessionRecord>): Outcome<SessionRecord> => {
     saveSession(db, after)
-    return { record: after, published: publish(db, after.id, describe(after), Date.now()) }
+    return { record: after, published: publish(db, after.id, describe(after)) }
   }
   const held = (id: string, epoch: number): SessionRecord => {
     const session = findSession(db, id)
@@ -34,7 +34,7 @@ export function createSessions(db: SqliteDatabase): SessionStore {
         db.sql('INSERT INTO session_counters (session_id) VALUES (?)').run(session.id)
         insertKey(db, key)
         if (endpoint) insertEndpoint(db, endpoint)
-        return { record: session, published: publish(db, session.id, describe(session), Date.now()) }
+        return { record: session, published: publish(db, session.id, describe(session)) }
       }),
 
     get: (id) => db.read(() => findSession(db, id)),
@@ -86,8 +86,11 @@ export function createSessions(db: SqliteDatabase): SessionStore {
         return counts
       }),
 
-    raiseEpoch: (id, epoch) =>
-      db.write(() => db.sql('UPDATE sessions SET epoch = ? WHERE id = ? AND epoch < ?').run(epoch, id, epoch).changes === 1),
+    raiseEpoch: (id, epoch, from) =>
+      db.write(() => {
+        const raise = db.sql('UPDATE sessions SET epoch = ? WHERE id = ? AND epoch < ? AND epoch = coalesce(?, epoch)')
+        return raise.run(epoch, id, epoch, from ?? null).changes === 1
+      }),
 
     update: (id, epoch, changes, describe) => db.write(() => save(changed(held(id, epoch), changes), describe)),
 

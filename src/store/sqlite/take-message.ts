@@ -19,7 +19,7 @@ export function takeMessage(db: SqliteDatabase, input: TakeInput, describe: Desc
   if (!isResend && message.expiresAt !== null && message.expiresAt <= now) {
     const expired = advanced(message, { to: 'expired', at: now })
     if (expired) {
-      const { record, published } = saveChange(db, message, expired, now, describe)
+      const { record, published } = saveChange(db, message, expired, describe)
       return { outcome: 'expired', message: record, published }
     }
   }
@@ -34,7 +34,7 @@ export function takeMessage(db: SqliteDatabase, input: TakeInput, describe: Desc
     reachedAt: { ...message.reachedAt, sending: message.reachedAt.sending ?? now },
     updatedAt: Math.max(message.updatedAt, now),
   }
-  const { record, published } = saveChange(db, message, taken, now, describe)
+  const { record, published } = saveChange(db, message, taken, describe)
   return { outcome: 'taken', message: record, resend: isResend, published }
 }
 
