@@ -1,22 +1,12 @@
 // Accepting a message: idempotency key, depth, sequence, message and events in one transaction.
 import type { Describe, PublishedEvent } from '../event-store.ts'
 import { isUnfinished } from '../message-status.ts'
-import type { AcceptOutcome, Lane, MessageRecord, MessageStore } from '../message-store.ts'
-import { recordHeardFrom } from './contacts.ts'
+import type { AcceptOutcome, MessageRecord, MessageStore } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
 import { findMessage, insertMessage, toMessage } from './message-row.ts'
-import { insertEvents, ofOtherLanes, publish } from './outbox.ts'
+import { insertEvents, publish } from './outbox.ts'
 
 type AcceptInput = Parameters<MessageStore['accept']>[0]
-
-interface Counters {
-  message_sequence: number
-  event_sequence: number
-  depth: number
-  scheduled: number
-  depth_high: number
-  depth_bulk: number
-}
 
 /** Must run inside `write`. */
 export function acceptMessage(db: SqliteDatabase, input: AcceptInput, describe: Describe<MessageRecord>): AcceptOutcome {
@@ -24,10 +14,10 @@ export function acceptMessage(db: SqliteDatabase, input: AcceptInput, describe: 
   const { sessionId } = input.message
   const counters = db
     .sql(
-      `SELECT message_sequence, event_sequence, depth, scheduled, depth_high, depth_bulk FROM session_counters
+      `SELECT message_sequence, event_sequence, depth, scheduled FROM session_counters
        JOIN sessions ON sessions.id = session_id WHERE session_id = ? AND deleted_at IS NULL`,
     )
-    .get(sessionId) as Counters | undefined
+    .get(sessionId) as { message_sequence: number; event_sequence: number; depth: number; scheduled: number } | undefined
   if (!counters) return { outcome: 'no_session' }
 
   if (idempotency) {
@@ -89,7 +79,6 @@ export function storeInbound(
     .get(message.sessionId, message.whatsappId, message.recipient, message.participant ?? '')
   if (known || !db.sql('SELECT 1 FROM session_counters WHERE session_id = ?').get(message.sessionId)) return null
   insertMessage(db, message)
-  recordHeardFrom(db, message, message.reachedAt.received ?? message.createdAt)
   return { record: message, published: publish(db, message.sessionId, describe(message)) }
 }
 
