@@ -20,6 +20,14 @@ interface ClaimRoundsDeps extends LeaseDeps {
   log: Log
 }
 
+interface Deferred {
+  /** On the monotonic clock. */
+  dueAt: number
+  retries: number
+  /** Whoever gave it away chose this worker: it takes it even above its part. */
+  isNamed: boolean
+}
+
 interface Candidate {
   id: string
   epoch: number
@@ -39,7 +47,7 @@ export class ClaimRounds {
   readonly #deps: ClaimRoundsDeps
   /** Sessions that somebody should hold, as far as this worker knows. */
   #known = new Set<string>()
-  readonly #later = new Map<string, { dueAt: number; retries: number }>()
+  readonly #later = new Map<string, Deferred>()
   #laterTimer: NodeJS.Timeout | undefined
   #nextDueAt = Infinity
   #sweepTimer: NodeJS.Timeout | undefined
@@ -76,7 +84,7 @@ export class ClaimRounds {
       const { incarnation } = this.#deps.heartbeat
       const named = preferred ?? preferredWorker(id, this.#deps.workers())
       const waitMs = named === incarnation || named === null ? 0 : preferred ? leaveMs.named : leaveMs.preferred
-      this.#defer(id, waitMs)
+      this.#defer(id, waitMs, { isNamed: preferred === incarnation })
     }
   }
 
@@ -137,9 +145,9 @@ export class ClaimRounds {
     return strange.filter((_, index) => states[index] !== 'held')
   }
 
-  #defer(id: string, waitMs: number, retries = 0): void {
+  #defer(id: string, waitMs: number, { retries = 0, isNamed = false }: Partial<Deferred> = {}): void {
     if (this.#isClosed || this.#deps.held.has(id)) return
-    this.#later.set(id, { dueAt: monotonicMs() + jittered(waitMs, 0.1), retries })
+    this.#later.set(id, { dueAt: monotonicMs() + jittered(waitMs, 0.1), retries, isNamed })
     this.#schedule()
   }
 
@@ -163,7 +171,6 @@ export class ClaimRounds {
     const now = monotonicMs()
     const due = [...this.#later].filter(([, { dueAt }]) => dueAt <= now + 5)
     for (const [id] of due) this.#later.delete(id)
-    const retries = new Map(due.map(([id, entry]) => [id, entry.retries]))
     const free = await this.#onlyFree(due.map(([id]) => ({ id })))
     const candidates: Candidate[] = []
     for (const { id } of free) {
@@ -171,27 +178,30 @@ export class ClaimRounds {
       if (session?.claimable) candidates.push(session)
       else this.#known.delete(id)
     }
-    await this.#claim(candidates, retries)
+    await this.#claim(candidates, new Map(due))
     this.#schedule()
   }
 
   /** Those with recent traffic first. What is above this worker's part it leaves, and looks again soon whether the others took it. */
-  async #claim(wanted: Candidate[], retries?: ReadonlyMap<string, number>): Promise<void> {
-    const { held, claimed, workers, heartbeat, log } = this.#deps
+  async #claim(wanted: Candidate[], deferred?: ReadonlyMap<string, Deferred>): Promise<void> {
+    const { held, workers, heartbeat, log } = this.#deps
     const me = workers().find(({ incarnation }) => incarnation === heartbeat.incarnation)
     if (!me || wanted.length === 0) return
-    const ordered = wanted.toSorted((a, b) => (b.lastEventAt ?? 0) - (a.lastEventAt ?? 0))
-    const room = Math.max(0, claimCap(me, workers(), this.total) - held.size)
+    const isNamed = ({ id }: Candidate) => deferred?.get(id)?.isNamed === true
+    const ordered = wanted.toSorted(
+      (a, b) => Number(isNamed(b)) - Number(isNamed(a)) || (b.lastEventAt ?? 0) - (a.lastEventAt ?? 0),
+    )
+    const cap = Math.max(claimCap(me, workers(), this.total), held.size + wanted.filter(isNamed).length)
+    const room = Math.max(0, Math.min(cap, me.capacity) - held.size)
     for (let at = 0; at < Math.min(room, ordered.length) && !this.#isClosed; at += batch) {
       const part = ordered.slice(at, Math.min(at + batch, room))
-      const { leases, closed } = await claimSessions(this.#deps, part)
-      for (const lease of leases) claimed(lease)
-      for (const id of closed) this.#defer(id, retryMs)
+      const { again } = await claimSessions(this.#deps, part)
+      for (const id of again) this.#defer(id, retryMs)
     }
     const left = ordered.slice(room)
     for (const { id } of left) {
-      const count = (retries?.get(id) ?? 0) + 1
-      if (count <= maxRetries) this.#defer(id, retryMs, count)
+      const retries = (deferred?.get(id)?.retries ?? 0) + 1
+      if (retries <= maxRetries) this.#defer(id, retryMs, { retries })
     }
     if (left.length > 0 && held.size >= me.capacity) log.warn({ unheldCount: left.length, capacity: me.capacity }, 'fleet.full')
   }

@@ -4,7 +4,6 @@ import { mkdir, readFile, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Log } from '../platform/log.ts'
 import type { WorkerView } from '../sessions/worker-heartbeat.ts'
 
 /** `sun_path` holds 108 bytes with its end. */
@@ -54,7 +53,6 @@ interface DeathWatchDeps {
   hostId: string
   bootId: string
   ownSocket: string
-  log: Log
   /** The process of this heartbeat is gone for certain. */
   onDeath(worker: WorkerView): void
 }
@@ -120,7 +118,6 @@ export class DeathWatch {
 
   #bury(path: string, worker: WorkerView): void {
     this.#neighbours.delete(path)
-    this.#deps.log.warn({ incarnation: worker.incarnation, workerPid: worker.pid }, 'worker.found_dead')
     void unlink(path).catch(() => undefined)
     this.#deps.onDeath(worker)
   }

@@ -199,10 +199,12 @@ export class Fleet {
   /** With proof of its death nobody needs to wait for its heartbeat to run out. */
   async #bury(worker: WorkerView): Promise<void> {
     this.#workers = this.#workers.filter(({ deathSocket }) => deathSocket !== worker.deathSocket)
+    const fields = { incarnation: worker.incarnation, workerPid: worker.pid }
     try {
-      await endHeartbeat(this.#deps, worker.incarnation)
+      // One that ended cleanly has said so itself.
+      if (await endHeartbeat(this.#deps, worker.incarnation)) this.#deps.log.warn(fields, 'worker.found_dead')
     } catch (err) {
-      this.#deps.log.debug({ err, incarnation: worker.incarnation }, 'worker.not_buried')
+      this.#deps.log.warn({ ...fields, err }, 'worker.not_buried')
     }
     this.#claims.sweepNow()
   }

@@ -7,36 +7,40 @@ import type { WorkerHeartbeat } from './worker-heartbeat.ts'
 
 interface ClaimDeps extends LeaseDeps {
   sessions: Pick<SessionStore, 'raiseEpoch'>
-  heartbeat: Pick<WorkerHeartbeat, 'incarnation' | 'trustOfPresent'>
+  heartbeat: Pick<WorkerHeartbeat, 'incarnation' | 'trustOfPresent' | 'restoreCount'>
+  /** Takes each lease in the same tick in which it comes into being: from then on it is restored with the others. */
+  claimed: (lease: Lease) => void
   log: Log
 }
 
-/** `closed`: sessions that nobody may take for a moment, because Redis may have forgotten who holds them. */
 interface Claimed {
-  leases: Lease[]
-  closed: string[]
+  claimedCount: number
+  /** To be tried again soon: closed for a moment because Redis may have forgotten who holds them, or the store has another epoch by now. */
+  again: string[]
 }
 
 /**
- * Those of `wanted` that nobody alive holds; `epoch` is the one the store told of. Whatever the store then refuses (gone, or a higher epoch)
- * or cannot answer is released again. Rejects when Redis does not answer.
+ * Those of `wanted` that nobody alive holds; `epoch` is the one the store told of. Whatever the store then refuses (gone, or raised
+ * by another since) or cannot answer is released again. Rejects when Redis does not answer.
  */
 export async function claimSessions(deps: ClaimDeps, wanted: { id: string; epoch: number }[]): Promise<Claimed> {
-  if (wanted.length === 0) return { leases: [], closed: [] }
+  if (wanted.length === 0) return { claimedCount: 0, again: [] }
   const { heartbeat, sessions, log } = deps
-  const { incarnation } = heartbeat
+  const { incarnation, restoreCount } = heartbeat
   const trust = heartbeat.trustOfPresent()
   const epochs = await claimLeases(deps, incarnation, wanted)
-  const claimed: HeldEpoch[] = wanted
-    .map(({ id }, index) => ({ sessionId: id, epoch: epochs[index] ?? 0 }))
+  const claimed = wanted
+    .map(({ id, epoch: from }, index) => ({ sessionId: id, epoch: epochs[index] ?? 0, from }))
     .filter(({ epoch }) => epoch > 0)
   const refused: HeldEpoch[] = []
-  const leases: Lease[] = []
+  let claimedCount = 0
   await Promise.all(
     claimed.map(async (held) => {
       try {
-        if ((await sessions.raiseEpoch(held.sessionId, held.epoch)) && trust.isTrusted()) {
-          leases.push(new Lease({ ...held, incarnation }, trust))
+        const isRaised = await sessions.raiseEpoch(held.sessionId, held.epoch, held.from)
+        if (isRaised && trust.isTrusted() && heartbeat.restoreCount === restoreCount) {
+          claimedCount += 1
+          deps.claimed(new Lease({ ...held, incarnation }, trust))
           return
         }
       } catch (err) {
@@ -46,5 +50,6 @@ export async function claimSessions(deps: ClaimDeps, wanted: { id: string; epoch
     }),
   )
   if (refused.length > 0) await releaseLeases(deps, incarnation, refused)
-  return { leases, closed: wanted.filter((_, index) => epochs[index] === -1).map(({ id }) => id) }
+  const closed = wanted.filter((_, index) => epochs[index] === -1).map(({ id }) => id)
+  return { claimedCount, again: [...closed, ...refused.map(({ sessionId }) => sessionId)] }
 }

@@ -100,9 +100,9 @@ return answers
 `)
 
 const endScript = defineScript(`
-redis.call('DEL', ARGV[1] .. ARGV[2], ARGV[1] .. ARGV[2] .. ':traffic')
 redis.call('ZREM', KEYS[1], ARGV[2])
-return 1
+redis.call('DEL', ARGV[1] .. ARGV[2] .. ':traffic')
+return redis.call('DEL', ARGV[1] .. ARGV[2])
 `)
 
 const page = 500
@@ -124,9 +124,13 @@ export async function renewHeartbeat(
   return { existed: existed === 1, run, alive }
 }
 
-/** Ends an incarnation now: its own at a clean stop, or another's with proof of its death. All its leases are free from then on. */
-export async function endHeartbeat({ redis, prefix }: LeaseDeps, incarnation: string): Promise<void> {
-  await endScript(redis, [workersKey(prefix)], [workerKey(prefix, ''), incarnation])
+/**
+ * Ends an incarnation now: its own at a clean stop, or another's with proof of its death. All its leases are free from then on.
+ * False when it had ended before.
+ */
+export async function endHeartbeat({ redis, prefix }: LeaseDeps, incarnation: string): Promise<boolean> {
+  const ended = await endScript(redis, [workersKey(prefix)], [workerKey(prefix, ''), incarnation])
+  return ended === 1
 }
 
 /** Per session the new epoch, 0 when a living worker holds it, -1 while nobody may take it. Empty when the incarnation has no heartbeat. */

@@ -59,6 +59,7 @@ export class WorkerHeartbeat implements Trust {
   #previous: string | undefined
   #run: string | undefined
   #mustRestore = false
+  #restoreCount = 0
   #isRegistered = false
   #isDraining = false
   #trustedUntil = 0
@@ -85,6 +86,11 @@ export class WorkerHeartbeat implements Trust {
 
   isTrusted(): boolean {
     return this.#isRegistered && monotonicMs() < this.#trustedUntil && Date.now() < this.#trustedUntilWall
+  }
+
+  /** How often leases were put back. A claim under way meanwhile was not among them, and must not become a lease. */
+  get restoreCount(): number {
+    return this.#restoreCount
   }
 
   /** Trust for leases of the present incarnation only: a later one does not revive them. */
@@ -165,6 +171,7 @@ export class WorkerHeartbeat implements Trust {
     if (this.#mustRestore) {
       // Trust is not prolonged before the leases stand in Redis again: until then the old time limit holds.
       this.#deps.log.warn({ incarnation }, 'lease.restoring')
+      this.#restoreCount += 1
       await this.#events.restore(incarnation)
       this.#mustRestore = false
       this.#fenceIfLate()
