@@ -7,7 +7,17 @@ const maxGivenUp = 1_000
 export class PendingAcks {
   readonly #waiting = new Map<string, (result: AckResult) => void>()
   readonly #givenUp = new Set<string>()
+  readonly #closed = Promise.withResolvers<never>()
   #closedBy: string | undefined
+
+  constructor() {
+    this.#closed.promise.catch(() => undefined)
+  }
+
+  /** Rejects when the socket has ended: for what waits for something other than an ack. */
+  get closed(): Promise<never> {
+    return this.#closed.promise
+  }
 
   /** Settles once: by the ack, a receipt (which proves as much), the time limit or the end of the socket. */
   async expect(whatsappId: string, timeoutMs: number): Promise<AckResult> {
@@ -40,6 +50,7 @@ export class PendingAcks {
 
   closeAll(reason: string): void {
     this.#closedBy = reason
+    this.#closed.reject(new Error(reason))
     for (const settle of this.#waiting.values()) settle({ kind: 'unknown', reason })
   }
 

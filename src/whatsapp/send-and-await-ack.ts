@@ -69,7 +69,13 @@ async function destinationOf(deps: SendDeps, recipient: string, deadline: number
   const known = deps.caches.contacts.get(phoneNumber)
   if (known) return known.exists ? known.jid : null
   const lookup = lookUpContacts(deps.socket, deps.caches.contacts, [phoneNumber])
-  const [contact] = (await withDeadline(lookup, deadline - monotonicMs(), 'timed_out', 'contact check unanswered')) ?? []
+  const [contact] =
+    (await withDeadline(
+      Promise.race([lookup, deps.acks.closed]),
+      deadline - monotonicMs(),
+      'timed_out',
+      'contact check unanswered',
+    )) ?? []
   if (!contact) throw new Error('contact check unanswered')
   return contact.exists ? contact.jid : null
 }
