@@ -3,6 +3,7 @@ import { monotonicMs, sleep, withDeadline } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { SendQueueDrain } from '../messages/drain-queue.ts'
 import { retryStore } from '../messages/retry-store.ts'
+import { recordConnection, recordReconnect, recordWatchdogAction, type ConnectionChange } from '../sessions/connection-history.ts'
 import type { Lease } from '../sessions/lease.ts'
 import type { LeaseDeps } from '../sessions/lease-scripts.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
@@ -16,7 +17,7 @@ import { Reconnect } from './reconnect.ts'
 import type { SessionState } from './session-state.ts'
 import { SessionSocket, type SocketEnd } from './session-socket.ts'
 import type { OpenPriority, SocketOpens } from './socket-opens.ts'
-import { recordReconnect, recordWatchdogAction, type Watchdog } from './watchdog.ts'
+import type { Watchdog } from './watchdog.ts'
 
 export interface OpenSession {
   record: SessionRecord
@@ -86,6 +87,7 @@ export class SessionConnector {
     const handshaken = await opens.acquire(priority, signal)
     if (!handshaken) return 'again'
     const end = await this.#hold(record, { isPaired, pairingEndsAt, handshaken, signal })
+    if (end.wasOpen) this.#noteConnection(attempt.aborted && !ending.aborted ? 'off' : 'down')
     const next = await decideNext(this.#deps, this.#deps.lease, {
       record,
       end,
@@ -151,8 +153,10 @@ export class SessionConnector {
     const live = { connectedAt: null, reconnectAt: null }
     if (record.status === 'connecting' || record.status === 'reconnecting') state.show({ state: record.status, ...live })
     // It was connected through another worker, which has ended or handed it over.
-    else if (record.status === 'connected') await state.change('reconnecting', 'worker_changed', {}, live)
-    else await state.change('connecting', null, {}, live)
+    else if (record.status === 'connected') {
+      this.#noteConnection('down')
+      await state.change('reconnecting', 'worker_changed', {}, live)
+    } else await state.change('connecting', null, {}, live)
   }
 
   async #hold(
@@ -164,6 +168,7 @@ export class SessionConnector {
     const socket = this.#openSocket(record, isPaired, handshaken, () => {
       outage.succeeded()
       this.#reconnect.opened(monotonicMs())
+      this.#noteConnection('up')
       if (!signal.aborted) this.#deps.opened(socket.client)
     })
     this.#socket = socket
@@ -217,17 +222,24 @@ export class SessionConnector {
     const mayBeNetwork = !isAsked && (cause.isNetwork || cause.action === 'retry')
     if (mayBeNetwork) outage.failed(lease.sessionId)
     const action = cause.action === 'restart' && !isRestart ? 'retry' : cause.action
-    const ms = isAsked ? 0 : this.#reconnect.delayAfter({ ...cause, action }, monotonicMs(), !(mayBeNetwork && outage.isOn))
+    const isOutage = mayBeNetwork && outage.isOn
+    const ms = isAsked ? 0 : this.#reconnect.delayAfter({ ...cause, action }, monotonicMs(), !isOutage)
     this.#delay = { ms, mayBeNetwork }
     this.#nextPriority = isRestart ? 'restart' : 'normal'
     if (isAsked) return
     state.show({ connectedAt: null, reconnectAt: Date.now() + ms })
     const { code, reason, detail } = cause
     log.info({ code, reason, detail, wasOpen, delayMs: ms, attempt: this.#reconnect.attempt }, 'socket.closed')
-    if (!isRestart) this.#write(recordReconnect(this.#deps, lease.sessionId, { reason, at: Date.now() }))
+    if (!isRestart) this.#write(recordReconnect(this.#deps, lease.sessionId, { reason, at: Date.now(), isOutage }))
     if (reason !== 'deaf' && reason !== 'no_ack') return
     const action_ = { action: 'reconnect' as const, reason: detail === '' ? reason : `${reason}: ${detail}`, at: Date.now() }
     this.#write(recordWatchdogAction(this.#deps, lease.sessionId, action_))
+  }
+
+  /** A holder that may be another's predecessor by now says nothing: the next one notes what it finds. */
+  #noteConnection(to: ConnectionChange['to']): void {
+    const { lease } = this.#deps
+    if (lease.isTrusted()) this.#write(recordConnection(this.#deps, lease.sessionId, { at: Date.now(), to }))
   }
 
   #write(work: Promise<void>): void {

@@ -2,17 +2,9 @@
 import { createQueue } from '../platform/queue.ts'
 import { retryStore } from '../messages/retry-store.ts'
 import { sendQueueName } from '../messages/send-queue.ts'
+import { forgetConnections } from '../sessions/connection-history.ts'
 import type { Lease } from '../sessions/lease.ts'
-import {
-  commandsKey,
-  conflictsKey,
-  leaseKey,
-  liveKey,
-  pairingCodeKey,
-  qrKey,
-  reconnectsKey,
-  watchdogKey,
-} from '../sessions/session-keys.ts'
+import { commandsKey, conflictsKey, leaseKey, liveKey, pairingCodeKey, qrKey } from '../sessions/session-keys.ts'
 import type { SessionRecord } from '../store/session-store.ts'
 import type { Store } from '../store/store.ts'
 import type { SessionCredentials } from '../whatsapp/whatsapp-client.ts'
@@ -52,8 +44,9 @@ export async function removeSession(deps: LeaveDeps, record: SessionRecord): Pro
     await queue.close()
   }
   await deps.state.shown()
-  const parts = [liveKey, qrKey, pairingCodeKey, commandsKey, watchdogKey, reconnectsKey, conflictsKey]
+  const parts = [liveKey, qrKey, pairingCodeKey, commandsKey, conflictsKey]
   await redis.del(...parts.map((key) => key(prefix, record.id)))
+  await forgetConnections(deps, record.id)
   await retryStore(() => store.sessions.remove(record.id, lease.epoch), deps)
   await redis.del(leaseKey(prefix, record.id))
   log.info('session.removed')

@@ -205,6 +205,7 @@ export class SessionSocket {
       client: this.client,
       isBusy: () => drain.busy,
       onDeaf: (reason) => this.replace('deaf', reason),
+      onUnacked: (reason) => this.replace('socket_dead', reason),
     }
     watchdog.watch(this.#watched)
     opened()

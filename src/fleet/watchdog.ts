@@ -1,22 +1,24 @@
-// Finds sockets that look connected but are deaf, long before WhatsApp's own keepalive would, and writes down what it does and why.
-import type { Redis } from 'ioredis'
+// Finds sockets that look connected but are deaf, or on which sends are never acknowledged, long before WhatsApp's own keepalive would.
 import { monotonicMs } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
-import { reconnectsKey, watchdogKey } from '../sessions/session-keys.ts'
 import type { WhatsAppClient } from '../whatsapp/whatsapp-client.ts'
 
 export interface Watched {
   sessionId: string
-  client: Pick<WhatsAppClient, 'ping' | 'lastTrafficAt' | 'isOpen'>
+  client: Pick<WhatsAppClient, 'ping' | 'lastTrafficAt' | 'unackedSince' | 'isOpen'>
   /** A message is on its way: silence then means more. */
   isBusy(): boolean
   /** The socket is dead: replace it. */
   onDeaf(reason: string): void
+  /** The socket hears, but what is sent through it is not acknowledged: replace it. */
+  onUnacked(reason: string): void
 }
 
 /** Silence after which a socket is asked whether it still hears: while idle, and while a send waits for its ack. */
 const quietMs = { idle: 8_000, busy: 4_000 }
 const pingMs = 5_000
+/** The server acks at once. Sends that are waited for end after 20 s by themselves; this is for those that a receipt has proved meanwhile. */
+const unackedMs = 22_000
 const tickMs = 1_000
 
 export class Watchdog {
@@ -52,10 +54,21 @@ export class Watchdog {
     // After a pause of our own the silence is ours: read what has arrived meanwhile first.
     if (wasBlocked) return
     for (const watched of this.#watched.values()) {
-      const silence = now - watched.client.lastTrafficAt
-      if (!watched.client.isOpen || silence < (watched.isBusy() ? quietMs.busy : quietMs.idle)) continue
+      const { client } = watched
+      if (client.isOpen && now - (client.unackedSince ?? now) > unackedMs) {
+        this.#replaceUnacked(watched)
+        continue
+      }
+      const silence = now - client.lastTrafficAt
+      if (!client.isOpen || silence < (watched.isBusy() ? quietMs.busy : quietMs.idle)) continue
       if (!this.#asking.has(watched.sessionId)) void this.#ask(watched)
     }
+  }
+
+  #replaceUnacked(watched: Watched): void {
+    this.#log.warn({ sessionId: watched.sessionId }, 'watchdog.found_unacked')
+    this.#watched.delete(watched.sessionId)
+    watched.onUnacked(`pings and receipts come, but no ack for ${unackedMs / 1_000} s`)
   }
 
   async #ask(watched: Watched): Promise<void> {
@@ -75,35 +88,4 @@ export class Watchdog {
       this.#asking.delete(sessionId)
     }
   }
-}
-
-const keepMs = 7 * 24 * 3600 * 1000
-const keepActions = 50
-const keepReconnects = 200
-
-/** What the watchdog did, for the health score: newest first, at most 50 per session, a week. */
-export async function recordWatchdogAction(
-  deps: { redis: Redis; prefix: string },
-  sessionId: string,
-  action: { action: 'reconnect'; reason: string; at: number },
-): Promise<void> {
-  await pushBounded(deps.redis, watchdogKey(deps.prefix, sessionId), JSON.stringify(action), keepActions)
-}
-
-/** When and why a socket ended, for the health score and the metrics: newest first, at most 200 per session, a week. */
-export async function recordReconnect(
-  deps: { redis: Redis; prefix: string },
-  sessionId: string,
-  reconnect: { reason: string; at: number },
-): Promise<void> {
-  await pushBounded(deps.redis, reconnectsKey(deps.prefix, sessionId), JSON.stringify(reconnect), keepReconnects)
-}
-
-async function pushBounded(redis: Redis, key: string, value: string, count: number): Promise<void> {
-  await redis
-    .multi()
-    .lpush(key, value)
-    .ltrim(key, 0, count - 1)
-    .pexpire(key, keepMs)
-    .exec()
 }

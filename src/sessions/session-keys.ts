@@ -20,6 +20,8 @@ export const commandsKey = ofSession('commands')
 export const watchdogKey = ofSession('watchdog')
 /** List, newest first: when and why the socket was replaced. Bounded. */
 export const reconnectsKey = ofSession('reconnects')
+/** List, newest first: when the connection was made, lost, or closed on request. Bounded. */
+export const connectionsKey = ofSession('connections')
 /** List, newest first: times of `conflict replaced` (440). Lives ten minutes. */
 export const conflictsKey = ofSession('conflicts')
 
@@ -36,6 +38,11 @@ export function workersKey(prefix: string): string {
 /** Hash session id → milliseconds since the epoch of the last frame from WhatsApp, written by its worker in one command. */
 export function trafficKey(prefix: string, incarnation: string): string {
   return redisKey(prefix, 'worker', incarnation, 'traffic')
+}
+
+/** Sorted set of sessions by the time of the last entry in one of their lists of connections, reconnects or watchdog actions. */
+export function troubledKey(prefix: string): string {
+  return redisKey(prefix, 'fleet', 'troubled')
 }
 
 /** Answer to one command; lives 60 s. */

@@ -35,6 +35,10 @@ class BaileysClient implements WhatsAppClient {
     return this.#life.lastTrafficAt
   }
 
+  get unackedSince(): number | null {
+    return this.#life.acks.unackedSince
+  }
+
   async send(message: OutgoingMessage, ackTimeoutMs: number): Promise<SendOutcome> {
     const socket = this.#life.openSocket
     if (!socket) return { kind: 'unknown', reason: 'the socket is not open' }

@@ -57,6 +57,7 @@ export class Incoming {
     if (!id) return
     const code = error === undefined ? null : Number(error)
     const at = Date.now()
+    this.#deps.acks.heard(id)
     const taken = this.#deps.acks.acked(id, Number.isNaN(code) ? 0 : code, at)
     if (taken === 'late') this.#deps.ordered.post(() => this.#deps.events.lateAck({ whatsappId: id, at }))
   }

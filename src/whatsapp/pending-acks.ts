@@ -1,12 +1,16 @@
 // Which sends wait for the server's ack, and what comes too late for them. Bytes written are no acceptance; only this is.
+import { monotonicMs } from '../platform/clock.ts'
 
 export type AckResult = { kind: 'acked'; at: number } | { kind: 'error'; error: number } | { kind: 'unknown'; reason: string }
 
 const maxGivenUp = 1_000
+const maxUnacked = 1_000
 
 export class PendingAcks {
   readonly #waiting = new Map<string, (result: AckResult) => void>()
   readonly #givenUp = new Set<string>()
+  /** Sends whose ack has not come, proven by a receipt or not → when they were handed over, oldest first. */
+  readonly #unacked = new Map<string, number>()
   readonly #closed = Promise.withResolvers<never>()
   #closedBy: string | undefined
 
@@ -19,10 +23,16 @@ export class PendingAcks {
     return this.#closed.promise
   }
 
+  /** Of the oldest send that the server itself has not acked, on the monotonic clock. */
+  get unackedSince(): number | null {
+    return this.#unacked.values().next().value ?? null
+  }
+
   /** Settles once: by the ack, a receipt (which proves as much), the time limit or the end of the socket. */
   async expect(whatsappId: string, timeoutMs: number): Promise<AckResult> {
     if (this.#closedBy !== undefined) return { kind: 'unknown', reason: this.#closedBy }
     let timer: NodeJS.Timeout | undefined
+    if (this.#unacked.size < maxUnacked) this.#unacked.set(whatsappId, monotonicMs())
     const result = await new Promise<AckResult>((resolve) => {
       this.#waiting.set(whatsappId, resolve)
       timer = setTimeout(() => resolve({ kind: 'unknown', reason: 'no acknowledgement in time' }), Math.max(0, timeoutMs))
@@ -31,6 +41,11 @@ export class PendingAcks {
     this.#waiting.delete(whatsappId)
     if (result.kind === 'unknown') this.#giveUp(whatsappId)
     return result
+  }
+
+  /** The server's own ack, as opposed to a receipt that proves as much. */
+  heard(whatsappId: string): void {
+    this.#unacked.delete(whatsappId)
   }
 
   /** Ends the wait for one message that will not be acked. */
@@ -55,6 +70,7 @@ export class PendingAcks {
   }
 
   #giveUp(whatsappId: string): void {
+    this.#unacked.delete(whatsappId)
     this.#givenUp.add(whatsappId)
     if (this.#givenUp.size <= maxGivenUp) return
     for (const oldest of this.#givenUp) {

@@ -93,4 +93,6 @@ export interface WhatsAppClient {
   readonly isOpen: boolean
   /** Milliseconds on the monotonic clock of the last frame from the server. */
   readonly lastTrafficAt: number
+  /** Milliseconds on the monotonic clock of the oldest send that the server has not acked, even if a receipt has proved it; null when none. */
+  readonly unackedSince: number | null
 }

@@ -41,6 +41,10 @@ export class ScriptedClient implements WhatsAppClient {
     return performance.now()
   }
 
+  get unackedSince(): number | null {
+    return null
+  }
+
   async close(): Promise<void> {
     this.isOpen = false
     for (const close of this.#closers) close({ kind: 'unknown', reason: 'socket_closed' })
