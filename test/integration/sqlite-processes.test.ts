@@ -9,7 +9,7 @@ import { newMessage, tells, tellsNothing } from '../support/records.ts'
 import { createHeldSession, openTestSqlite, type TestSqlite } from '../support/store.ts'
 import { waitFor } from '../support/wait.ts'
 
-const program = join(import.meta.dirname, '..', 'support', 'sqlite-writer.ts')
+const program = join(import.meta.dirname, '..', 'support', 'sqlite-writer-process.ts')
 let t: TestSqlite
 let running: ChildProcess[] = []
 

@@ -1,0 +1,100 @@
+// Reading messages in MongoDB: lists, queue state, position.
+import { decodeCursor, toPage } from '../cursor.ts'
+import type { MessageRecord, MessageStore, UnfinishedMessage } from '../message-store.ts'
+import type { MongoDatabase } from './database.ts'
+import { findMessage, laneNumber, laneOf, toMessage } from './message-doc.ts'
+
+export async function listMessages(db: MongoDatabase, query: Parameters<MessageStore['list']>[0]) {
+  const { sessionId, status, recipient, since = 0, direction, limit, cursor } = query
+  const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+  const equal = Object.fromEntries(
+    Object.entries({ sessionId, status, recipient, direction }).filter(([, value]) => value !== undefined),
+  )
+  const found = await db.models.messages
+    .find({
+      ...equal,
+      createdAt: { $gte: since, $lte: createdAt },
+      $or: [{ createdAt: { $lt: createdAt } }, { createdAt, _id: { $lt: id } }],
+    })
+    .sort({ createdAt: -1, _id: -1 })
+    .limit(limit + 1)
+    .lean()
+  return toPage(found, limit, toMessage, (doc) => [doc.createdAt, doc._id])
+}
+
+export async function listUnfinished(
+  db: MongoDatabase,
+  sessionId: string,
+  { priority, limit }: Parameters<MessageStore['listUnfinished']>[1],
+): Promise<UnfinishedMessage[]> {
+  const found = await db.models.messages
+    .find({ sessionId, unfinished: true, ...(priority ? { lane: laneNumber(priority) } : {}) })
+    .select({ sequence: 1, lane: 1, status: 1, recipient: 1, heldUntil: 1 })
+    .sort({ sequence: 1 })
+    .limit(limit)
+    .lean()
+  return found.map((doc) => ({
+    id: doc._id,
+    sequence: doc.sequence ?? 0,
+    priority: laneOf(doc.lane),
+    status: doc.status as UnfinishedMessage['status'],
+    recipient: doc.recipient,
+    heldUntil: doc.heldUntil,
+  }))
+}
+
+/** Jumps from session to session by the index of unfinished messages. */
+export async function listSessionsWithStale(
+  db: MongoDatabase,
+  before: number,
+  limit: number,
+  afterSessionId: string,
+): Promise<string[]> {
+  const found: string[] = []
+  for (let last = afterSessionId; found.length < limit;) {
+    const next = await db.models.messages
+      .findOne({ unfinished: true, sessionId: { $gt: last } }, { sessionId: 1 })
+      .sort({ sessionId: 1 })
+      .lean()
+    if (!next) break
+    last = next.sessionId
+    const stale = { unfinished: true as const, sessionId: last, updatedAt: { $lt: before } }
+    const notHeldBeyond = { $or: [{ heldUntil: null }, { heldUntil: { $lte: before } }] }
+    if (await db.models.messages.exists({ ...stale, ...notHeldBeyond })) found.push(last)
+  }
+  return found
+}
+
+export async function queueState(db: MongoDatabase, sessionId: string) {
+  const counters = await db.models.counters.findById(sessionId).lean()
+  const times: number[] = []
+  for (const lane of [1, 2, 3]) {
+    const head = await db.models.messages
+      .findOne({ sessionId, unfinished: true, lane }, { reachedAt: 1, createdAt: 1 })
+      .sort({ sequence: 1 })
+      .lean()
+    if (head) times.push(head.reachedAt.queued ?? head.createdAt)
+  }
+  return {
+    depth: counters?.depth ?? 0,
+    scheduled: counters?.scheduled ?? 0,
+    oldestQueuedAt: times.length > 0 ? Math.min(...times) : null,
+  }
+}
+
+export async function positionOf(db: MongoDatabase, sessionId: string, id: string): Promise<number | null> {
+  const message = await findMessage(db, sessionId, id)
+  if (message?.status !== 'queued') return null
+  const lane = laneNumber(message.priority)
+  return db.models.messages.countDocuments({
+    sessionId,
+    unfinished: true,
+    $or: [{ lane: { $lt: lane } }, { lane, sequence: { $lt: message.sequence ?? 0 } }],
+  })
+}
+
+export async function findByWhatsappId(db: MongoDatabase, sessionId: string, whatsappId: string): Promise<MessageRecord | null> {
+  // 'outbound' sorts after 'inbound': our own message first.
+  const found = await db.models.messages.findOne({ sessionId, whatsappId }).sort({ direction: -1 }).lean()
+  return found && toMessage(found)
+}

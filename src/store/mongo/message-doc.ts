@@ -1,0 +1,75 @@
+// Messages as documents of MongoDB and back, and the one way a change of a message is written.
+import type { ClientSession } from 'mongoose'
+import type { Describe, Outcome } from '../event-store.ts'
+import { isUnfinished } from '../message-status.ts'
+import { lanes, type Lane, type MessageRecord, type MessageStatus } from '../message-store.ts'
+import type { MongoDatabase } from './database.ts'
+import { publish, type CounterChange } from './outbox.ts'
+import type { MessageDoc } from './schemas.ts'
+
+/** Lanes as numbers sort by precedence. */
+export function laneNumber(lane: Lane): number {
+  return lanes.indexOf(lane) + 1
+}
+
+export function laneOf(number: number): Lane {
+  return lanes[number - 1] ?? 'normal'
+}
+
+export function toMessage(doc: MessageDoc): MessageRecord {
+  const { _id: id, lane, unfinished: _, waiting: __, idempotency: ___, ...rest } = doc
+  return { id, ...rest, priority: laneOf(lane) }
+}
+
+export function toMessageDoc(message: MessageRecord): MessageDoc {
+  const { id: _id, priority, ...rest } = message
+  return { _id, ...rest, lane: laneNumber(priority), ...flagsOf(message.status).set }
+}
+
+/** What partial indexes go by is there only while it is true. */
+function flagsOf(status: MessageStatus) {
+  const unfinished = isUnfinished(status)
+  const waiting = status === 'queued' || status === 'scheduled'
+  return {
+    set: { ...(unfinished ? { unfinished: true as const } : {}), ...(waiting ? { waiting: true as const } : {}) },
+    unset: { ...(unfinished ? {} : { unfinished: 1 as const }), ...(waiting ? {} : { waiting: 1 as const }) },
+  }
+}
+
+export async function findMessage(
+  db: MongoDatabase,
+  sessionId: string,
+  id: string,
+  session: ClientSession | null = null,
+): Promise<MessageRecord | null> {
+  const found = await db.models.messages.findOne({ _id: id, sessionId }, null, { session }).lean()
+  return found && toMessage(found)
+}
+
+/** How the counters of a session follow a message's step; `before` is null for a new one. */
+export function countersOf(before: MessageStatus | null, after: MessageStatus): CounterChange {
+  const unfinishedBefore = before !== null && isUnfinished(before)
+  return {
+    depth: Number(isUnfinished(after)) - Number(unfinishedBefore),
+    scheduled: Number(after === 'scheduled') - Number(before === 'scheduled'),
+  }
+}
+
+/** Writes what may change on a message, its session's counters, and the events of the change. */
+export async function saveChange(
+  db: MongoDatabase,
+  session: ClientSession,
+  before: MessageRecord,
+  after: MessageRecord,
+  describe: Describe<MessageRecord>,
+): Promise<Outcome<MessageRecord>> {
+  const { status, sequence, heldBy, heldUntil, attemptCount, updatedAt, reachedAt, error, address } = after
+  const { set, unset } = flagsOf(status)
+  await db.models.messages.updateOne(
+    { _id: after.id },
+    { $set: { status, sequence, heldBy, heldUntil, attemptCount, updatedAt, reachedAt, error, address, ...set }, $unset: unset },
+    { session },
+  )
+  const published = await publish(db, session, after.sessionId, describe(after), countersOf(before.status, status))
+  return { record: after, published }
+}

@@ -1,0 +1,30 @@
+// The version number of MongoDB's collections, and the forward steps.
+import type { Connection } from 'mongoose'
+import { AppError } from '../../platform/errors.ts'
+import type { Models } from './schemas.ts'
+
+/** Step i brings version i to i + 1. Each may run twice and beside itself: several processes start at once. */
+const steps: readonly ((connection: Connection, models: Models) => Promise<void>)[] = [createCollections]
+
+/** @throws AppError `configuration` when the database is newer than this version of the product */
+export async function migrate(connection: Connection, models: Models): Promise<void> {
+  const found = await models.meta.findById('schema').lean()
+  const version = found?.value ?? 0
+  if (version > steps.length) {
+    throw new AppError(
+      'configuration',
+      `The database has schema version ${version}, this version of Ujumbe knows ${steps.length}: start a newer one.`,
+    )
+  }
+  if (version === steps.length) return
+  for (const step of steps.slice(version)) await step(connection, models)
+  await models.meta.updateOne({ _id: 'schema' }, { $max: { value: steps.length } }, { upsert: true })
+}
+
+/** Collections are made beforehand: a transaction that makes one conflicts with every other. */
+async function createCollections(_: Connection, models: Models): Promise<void> {
+  for (const model of Object.values(models)) {
+    await model.createCollection()
+    await model.createIndexes()
+  }
+}

@@ -1,0 +1,100 @@
+// Events and the deliveries they call for, written inside the transaction of the change they tell of.
+import type { ClientSession } from 'mongoose'
+import { newId } from '../../platform/id.ts'
+import { matchesEvent } from '../endpoint-pattern.ts'
+import { firstAttemptGraceMs, type EventDraft, type PublishedEvent } from '../event-store.ts'
+import type { MongoDatabase } from './database.ts'
+import type { CountersDoc, DeliveryDoc, EventDoc } from './schemas.ts'
+
+/** What a change does to its session's counters. */
+export interface CounterChange {
+  messageSequence?: number
+  depth?: number
+  scheduled?: number
+}
+
+/** A session that is gone publishes nothing. */
+export async function publish(
+  db: MongoDatabase,
+  session: ClientSession,
+  sessionId: string,
+  drafts: EventDraft[],
+  change: CounterChange = {},
+): Promise<PublishedEvent[]> {
+  const { messageSequence = 0, depth = 0, scheduled = 0 } = change
+  if (drafts.length === 0 && messageSequence === 0 && depth === 0 && scheduled === 0) return []
+  const counters = await db.models.counters
+    .findOneAndUpdate(
+      { _id: sessionId },
+      {
+        $inc: { eventSequence: drafts.length, messageSequence, depth, scheduled },
+        ...(drafts.length > 0 ? { $max: { lastEventAt: Date.now() } } : {}),
+      },
+      { session, returnDocument: 'after' },
+    )
+    .lean()
+  if (!counters || drafts.length === 0) return []
+  return insertEvents(db, session, counters, drafts)
+}
+
+async function insertEvents(
+  db: MongoDatabase,
+  session: ClientSession,
+  counters: CountersDoc,
+  drafts: EventDraft[],
+): Promise<PublishedEvent[]> {
+  const { _id: sessionId, eventSequence, lastEventAt: at } = counters
+  const events: EventDoc[] = drafts.map((draft, i) => ({
+    _id: newId('evt'),
+    sessionId,
+    sequence: eventSequence - drafts.length + 1 + i,
+    type: draft.type,
+    at,
+    data: draft.data,
+    unplaced: true,
+  }))
+  await db.models.events.insertMany(events, { session })
+  const listening = await db.models.endpoints
+    .find({ sessionId: { $in: [sessionId, null] }, enabled: true }, { events: 1 }, { session })
+    .lean()
+  const deliveries = events.flatMap((event) =>
+    listening
+      .filter((endpoint) => matchesEvent(endpoint.events, event.type))
+      .map((endpoint) =>
+        newDelivery(
+          {
+            eventId: event._id,
+            endpointId: endpoint._id,
+            sessionId,
+            eventType: event.type,
+            nextAttemptAt: at + firstAttemptGraceMs,
+          },
+          at,
+        ),
+      ),
+  )
+  if (deliveries.length > 0) await db.models.deliveries.insertMany(deliveries, { session })
+  return events.map((event) => ({
+    event: { id: event._id, sessionId, sequence: event.sequence, type: event.type, at, data: event.data, cursor: '' },
+    deliveries: deliveries
+      .filter(({ eventId }) => eventId === event._id)
+      .map((each) => ({ id: each._id, endpointId: each.endpointId })),
+  }))
+}
+
+export function newDelivery(
+  delivery: Pick<DeliveryDoc, 'eventId' | 'endpointId' | 'sessionId' | 'eventType' | 'nextAttemptAt'>,
+  at: number,
+): DeliveryDoc {
+  return {
+    _id: newId('dlv'),
+    ...delivery,
+    status: 'pending',
+    open: true,
+    attemptCount: 0,
+    deadReason: null,
+    attempts: [],
+    createdAt: at,
+    updatedAt: at,
+  }
+}
