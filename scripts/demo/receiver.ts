@@ -28,16 +28,22 @@ export interface Receiver {
 export async function startReceiver(endpoints: number): Promise<Receiver> {
   const verifiers: Webhook[] = []
   const allKnown = Promise.withResolvers<void>()
+  const answer = async (request: IncomingMessage): Promise<number> => {
+    const body = await readBody(request)
+    await Promise.race([allKnown.promise, sleep(10_000, undefined, { ref: false })])
+    receiver.deliveries += 1
+    const event = verify(verifiers, body, request)
+    if (!event) {
+      receiver.invalidSignatures += 1
+      return 401
+    }
+    receiver.events.set(event.id, event)
+    return 204
+  }
   const server = createServer((request, response) => {
-    Promise.all([readBody(request), Promise.race([allKnown.promise, sleep(10_000, undefined, { ref: false })])])
-      .then(([body]) => {
-        receiver.deliveries += 1
-        const event = verify(verifiers, body, request)
-        if (event) receiver.events.set(event.id, event)
-        else receiver.invalidSignatures += 1
-        response.writeHead(event ? 204 : 401).end()
-      })
-      .catch(() => response.writeHead(400).end())
+    void answer(request)
+      .catch(() => 400)
+      .then((status) => response.writeHead(status).end())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
