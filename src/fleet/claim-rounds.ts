@@ -17,6 +17,8 @@ interface ClaimRoundsDeps extends LeaseDeps {
   /** Living workers, this one included; empty before the first heartbeat. */
   workers: () => readonly LivingWorker[]
   claimed: (lease: Lease) => void
+  /** Sessions held that wait for their turn to open a socket. */
+  waitingCount: () => number
   log: Log
 }
 
@@ -42,6 +44,9 @@ const batch = 50
 const leaveMs = { preferred: 500, named: 1_500 }
 const retryMs = 1_000
 const maxRetries = 5
+/** Nobody claims more than it can connect soon: what would only wait here others may have, such as those that start at this moment. */
+const maxWaiting = 32
+const waitingMs = 250
 
 export class ClaimRounds {
   readonly #deps: ClaimRoundsDeps
@@ -184,7 +189,7 @@ export class ClaimRounds {
 
   /** Those with recent traffic first. What is above this worker's part it leaves, and looks again soon whether the others took it. */
   async #claim(wanted: Candidate[], deferred?: ReadonlyMap<string, Deferred>): Promise<void> {
-    const { held, workers, heartbeat, log } = this.#deps
+    const { held, workers, heartbeat, waitingCount, log } = this.#deps
     const me = workers().find(({ incarnation }) => incarnation === heartbeat.incarnation)
     if (!me || wanted.length === 0) return
     const isNamed = ({ id }: Candidate) => deferred?.get(id)?.isNamed === true
@@ -193,11 +198,13 @@ export class ClaimRounds {
     )
     const cap = Math.max(claimCap(me, workers(), this.total), held.size + wanted.filter(isNamed).length)
     const room = Math.max(0, Math.min(cap, me.capacity) - held.size)
-    for (let at = 0; at < Math.min(room, ordered.length) && !this.#isClosed; at += batch) {
-      const part = ordered.slice(at, Math.min(at + batch, room))
+    const soon = Math.min(room, Math.max(0, maxWaiting - waitingCount()))
+    for (let at = 0; at < Math.min(soon, ordered.length) && !this.#isClosed; at += batch) {
+      const part = ordered.slice(at, Math.min(at + batch, soon))
       const { again } = await claimSessions(this.#deps, part)
       for (const id of again) this.#defer(id, retryMs)
     }
+    for (const session of ordered.slice(soon, room)) this.#defer(session.id, waitingMs, { isNamed: isNamed(session) })
     const left = ordered.slice(room)
     for (const { id } of left) {
       const retries = (deferred?.get(id)?.retries ?? 0) + 1

@@ -53,6 +53,7 @@ export class Fleet {
       held: this.#runners,
       workers: () => this.#workers,
       claimed: (lease) => this.#hold(lease),
+      waitingCount: () => deps.opens.waiting,
     })
     this.#deaths = new DeathWatch({ ...deps, ownSocket: deps.deathSocket, onDeath: (worker) => void this.#bury(worker) })
   }

@@ -44,6 +44,8 @@ export interface SocketEnd {
 /** From opening to logged in or the first QR code; Baileys has limits of its own, this one is for what they miss. */
 const handshakeMs = 45_000
 const restrictionMs = 3_600_000
+/** Flushing keys and saying goodbye; what hangs longer is left behind. */
+const closeMs = 6_000
 
 /** Why we end a socket that WhatsApp did not: how the session goes on. */
 export const replaceCauses = {
@@ -105,7 +107,7 @@ export class SessionSocket {
 
   async #close(): Promise<void> {
     try {
-      await withDeadline(this.client.close(), 10_000)
+      await withDeadline(this.client.close(), closeMs)
     } catch (err) {
       this.#deps.log.warn({ err }, 'socket.close_failed')
     }

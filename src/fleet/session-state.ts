@@ -27,6 +27,8 @@ export class SessionState {
   #liveTail: Promise<unknown> = Promise.resolve()
   #live: LiveChanges = {}
   #lastEventAt = 0
+  /** As the store has them, as far as we know. */
+  #stored: { status?: SessionStatus; statusReason?: string | null } = {}
 
   constructor(deps: StateDeps, lease: Lease) {
     this.#deps = deps
@@ -35,12 +37,16 @@ export class SessionState {
 
   /** Null when the session is gone. */
   async read(): Promise<SessionRecord | null> {
-    return retryStore(() => this.#deps.store.sessions.get(this.#lease.sessionId), this.#deps)
+    const record = await retryStore(() => this.#deps.store.sessions.get(this.#lease.sessionId), this.#deps)
+    if (record) this.#stored = record
+    return record
   }
 
-  /** Status, reason and whatever was learned; told as `session.status`. @throws AppError `stale_epoch` */
+  /** Status, reason and whatever was learned; told as `session.status` when it is news. @throws AppError `stale_epoch` */
   async change(status: SessionStatus, reason: string | null, changes: HolderChanges = {}, live: LiveChanges = {}): Promise<void> {
     this.show({ state: status, ...live })
+    const isNews = status !== this.#stored.status || reason !== this.#stored.statusReason
+    if (!isNews && Object.keys(changes).length === 0) return
     await this.#update({ ...changes, status, statusReason: reason, lastEventAt: this.#eventNow() }, describeStatus)
   }
 
@@ -117,6 +123,7 @@ export class SessionState {
   async #update(changes: HolderChanges, describe: Describe<SessionRecord>): Promise<void> {
     const { sessionId, epoch } = this.#lease
     const outcome = await this.#inOrder(() => this.#deps.store.sessions.update(sessionId, epoch, changes, describe))
+    this.#stored = outcome.record
     this.#deps.announce(outcome.published)
     if (changes.status) this.#deps.log.info({ status: changes.status, reason: changes.statusReason }, 'session.changed')
   }
