@@ -34,7 +34,8 @@ export class Fleet {
   readonly #deaths: DeathWatch
   #workers: LivingWorker[] = []
   #round = 0
-  #moving = 0
+  /** Sessions being given to a worker that was chosen for them. */
+  readonly #moving = new Set<string>()
   #expiryTimer: NodeJS.Timeout | undefined
   #isStopping = false
 
@@ -122,7 +123,7 @@ export class Fleet {
   async #claimAgain(sessionId: string): Promise<void> {
     try {
       const session = await this.#deps.store.sessions.get(sessionId)
-      if (session?.claimable && this.#moving === 0) this.#claims.offered({ sessionIds: [sessionId] })
+      if (session?.claimable && !this.#moving.has(sessionId)) this.#claims.offered({ sessionIds: [sessionId] })
     } catch (err) {
       this.#deps.log.debug({ err, sessionId }, 'claim.not_looked')
     }
@@ -212,7 +213,7 @@ export class Fleet {
 
   #rebalance(): void {
     const me = this.#workers.find(({ incarnation }) => incarnation === this.incarnation)
-    if (!me || this.#moving > 0) return
+    if (!me || this.#moving.size > 0) return
     const receivers = giveAway({ ...me, held: this.#runners.size }, this.#workers, this.#claims.total)
     if (receivers.length === 0) return
     const free = [...this.#runners.values()].filter(({ isMovable }) => isMovable)
@@ -226,7 +227,7 @@ export class Fleet {
 
   async #move(runner: SessionRunner, receiver: string): Promise<void> {
     const { redis, prefix, log } = this.#deps
-    this.#moving += 1
+    this.#moving.add(runner.sessionId)
     try {
       await runner.release()
       await offerSessions(redis, prefix, [runner.sessionId], receiver)
@@ -234,7 +235,7 @@ export class Fleet {
     } catch (err) {
       log.debug({ err, sessionId: runner.sessionId }, 'lease.not_offered')
     } finally {
-      this.#moving -= 1
+      this.#moving.delete(runner.sessionId)
     }
   }
 
