@@ -26,14 +26,20 @@ export interface AuthState {
 
 /** Single-use, like the socket. @throws AppError of the vault (`credentials_unreadable`, `store_unavailable`, `stale_epoch`) */
 export async function openAuthState(deps: AuthStateDeps): Promise<AuthState> {
+  await deps.caches.writing
   const creds = (await readPairedCreds(deps.credentials)) ?? initAuthCreds()
   const writer = new KeyWriter({
-    write: (entries) => deps.credentials.write(entries),
+    write: (entries) => {
+      const written = deps.credentials.write(entries)
+      deps.caches.writing = written.catch(() => undefined)
+      return written
+    },
     encodeCreds: () => encode(creds),
     onFailed: (error) => {
       deps.caches.forgetKeys()
       deps.onWriteFailed(error)
     },
+    onDropped: () => deps.caches.forgetKeys(),
   })
   const keys = createKeyStore(deps, writer)
   return {

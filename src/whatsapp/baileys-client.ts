@@ -53,7 +53,7 @@ class BaileysClient implements WhatsAppClient {
     const socket = hasQr ? this.#life.pairingSocket : undefined
     if (!socket) throw new AppError('session_not_connected', 'The session is not waiting to be paired.')
     try {
-      return await withDeadline(socket.requestPairingCode(phoneNumber), queryTimeoutMs)
+      return await withDeadline(this.#life.whileAlive(socket.requestPairingCode(phoneNumber)), queryTimeoutMs)
     } catch (error) {
       throw error instanceof AppError ? error : new AppError('session_not_connected', undefined, { cause: error })
     }
@@ -75,7 +75,7 @@ class BaileysClient implements WhatsAppClient {
       )
     }
     try {
-      return await withDeadline(check(), queryTimeoutMs)
+      return await withDeadline(this.#life.whileAlive(check()), queryTimeoutMs)
     } catch (error) {
       throw error instanceof AppError ? error : new AppError('socket_closed', undefined, { cause: error })
     }
@@ -88,7 +88,7 @@ class BaileysClient implements WhatsAppClient {
       { tag: 'iq', attrs: { to: 's.whatsapp.net', type: 'get', xmlns: 'w:p' }, content: [{ tag: 'ping', attrs: {} }] },
       timeoutMs,
     )
-    const answer: unknown = await withDeadline(query, timeoutMs).catch(() => undefined)
+    const answer: unknown = await withDeadline(this.#life.whileAlive(query), timeoutMs).catch(() => undefined)
     return answer !== undefined
   }
 
@@ -103,7 +103,7 @@ class BaileysClient implements WhatsAppClient {
         timeoutMs,
       )
       // The server may answer, or close the socket at once; either way the device is gone.
-      await withDeadline(query, timeoutMs).catch(() => undefined)
+      await withDeadline(this.#life.whileAlive(query), timeoutMs).catch(() => undefined)
     }
     await this.close()
   }

@@ -14,6 +14,7 @@ interface IncomingDeps {
   caches: SessionCaches
   ordered: OrderedEvents
   events: Pick<ClientEvents, 'inbound' | 'receipt' | 'lateAck'>
+  hasInbound(whatsappId: string): Promise<boolean>
   log: Log
 }
 
@@ -50,6 +51,11 @@ export class Incoming {
     const stanza = this.#stanzas.get(ciphertext)
     const envelope = stanza && envelopeOf(stanza, this.#me())
     if (envelope) await this.#report(envelope, proto.Message.decode(unpadRandomMax16(plaintext)))
+  }
+
+  async isStored(ciphertext: Uint8Array): Promise<boolean> {
+    const whatsappId = this.#stanzas.get(ciphertext)?.attrs['id']
+    return whatsappId !== undefined && this.#deps.hasInbound(whatsappId)
   }
 
   #ack(node: BinaryNode): void {

@@ -13,6 +13,8 @@ interface KeyWriterDeps {
   write(entries: { type: string; id: string; value: Uint8Array | null }[]): Promise<void>
   encodeCreds(): Uint8Array
   onFailed(error: unknown): void
+  /** Sealed while something was not, or not yet, written. */
+  onDropped(): void
 }
 
 interface Batch {
@@ -61,6 +63,7 @@ export class KeyWriter {
   }
 
   seal(): void {
+    if (this.#next || this.#running) this.#deps.onDropped()
     this.#end(new AppError('socket_closed', 'This socket is closed; its keys are no longer written.'))
   }
 

@@ -43,9 +43,13 @@ export class PendingAcks {
     return result
   }
 
-  /** The server's own ack, as opposed to a receipt that proves as much. */
+  /** The server's own ack, as opposed to a receipt that proves as much. It acks in order: what was sent before has lost its ack alone. */
   heard(whatsappId: string): void {
-    this.#unacked.delete(whatsappId)
+    if (!this.#unacked.has(whatsappId)) return
+    for (const id of this.#unacked.keys()) {
+      this.#unacked.delete(id)
+      if (id === whatsappId) return
+    }
   }
 
   /** Ends the wait for one message that will not be acked. */

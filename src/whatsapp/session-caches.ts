@@ -22,6 +22,8 @@ export interface SessionCaches {
   readonly placeholders: BoundedCache
   readonly calls: BoundedCache
   readonly contacts: BoundedCache<KnownContact>
+  /** The last write of keys that was begun; never rejects. A new socket reads only when it has landed. */
+  writing: Promise<void>
   /** Forgets keys that may not be what the store holds. */
   forgetKeys(): void
 }
@@ -40,6 +42,7 @@ export function createSessionCaches(): SessionCaches {
     placeholders: new BoundedCache({ maxCount: 500, ttlMs: hourMs }),
     calls: new BoundedCache({ maxCount: 100, ttlMs: hourMs / 12 }),
     contacts: new BoundedCache<KnownContact>({ maxCount: 5_000, ttlMs: contactTtlMs.onWhatsApp }),
+    writing: Promise.resolve(),
     forgetKeys() {
       signalSessions.flushAll()
       keys.flushAll()

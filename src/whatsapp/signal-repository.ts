@@ -2,46 +2,70 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import {
   DEFAULT_CONNECTION_CONFIG,
+  isPnUser,
   type SignalKeyStoreWithTransaction,
   type UserFacingSocketConfig,
 } from '@whiskeysockets/baileys'
+import { KeyedLock } from './keyed-lock.ts'
 
 type MakeSignalRepository = NonNullable<UserFacingSocketConfig['makeSignalRepository']>
-/** Called with the ciphertext object of the stanza and what it held; the ratchet moves only when it resolves. */
-type OnDecrypted = (ciphertext: Uint8Array, plaintext: Uint8Array) => Promise<void>
+
+interface InboundHandlers {
+  /** Called with the ciphertext object of the stanza and what it held; the ratchet moves only when it resolves. */
+  onDecrypted(ciphertext: Uint8Array, plaintext: Uint8Array): Promise<void>
+  /** Whether the message of that stanza is stored already: its key is used up then, and only its receipt got lost. */
+  isStored(ciphertext: Uint8Array): Promise<boolean>
+}
+
+/** An empty message and its padding: Baileys sends the receipt for it and nothing else. */
+const nothingNew = Uint8Array.of(1)
 
 /**
  * Baileys encrypts inside the transaction of the whole send and commits it after the bytes went out: a crash between the two
  * uses a message key twice. Taken out of that transaction, the ratchet is stored first; a crash then only skips a key.
  *
  * Incoming, it commits the ratchet, sends the delivery receipt and only then tells of the message: a crash loses it, since it
- * can be decrypted once only. Here it is reported between decryption and commit; a crash brings it again, readable.
+ * can be decrypted once only. Here it is reported between decryption and commit; a crash brings it again, readable. A crash
+ * between commit and receipt brings it again too, unreadable but stored: then only the receipt is still owed.
+ *
+ * One Signal session is known by a phone number to those who send and by a LID to those who receive, and Baileys locks by what
+ * it was called: sending and receiving at once lost each other's steps. Here both wait for the same lock.
  */
-export function durableSignalRepository(onDecrypted: OnDecrypted): MakeSignalRepository {
+export function durableSignalRepository(handlers: InboundHandlers): MakeSignalRepository {
   return (auth, logger, findLids) => {
     const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, logger, findLids)
     const inner = { ...repository }
     const keys = auth.keys as SignalKeyStoreWithTransaction
     const outsideTransactions = AsyncLocalStorage.snapshot()
+    const lock = new KeyedLock()
+
+    const decryptAndStore = async (ciphertext: Uint8Array, key: string, decrypt: () => Promise<Uint8Array>) => {
+      try {
+        return await keys.transaction(async () => {
+          const plaintext = await decrypt()
+          await handlers.onDecrypted(ciphertext, plaintext)
+          return plaintext
+        }, key)
+      } catch (error) {
+        if (await handlers.isStored(ciphertext)) return nothingNew
+        throw error
+      }
+    }
+    const exclusively = async <T>(jid: string, work: () => Promise<T>): Promise<T> => {
+      const lid = isPnUser(jid) ? await repository.lidMapping.getLIDForPN(jid) : null
+      return lock.run(inner.jidToSignalProtocolAddress(lid ?? jid), work)
+    }
     return Object.assign(repository, {
-      encryptMessage: (...args: Parameters<typeof inner.encryptMessage>) =>
-        outsideTransactions(() => inner.encryptMessage(...args)),
-      encryptGroupMessage: (...args: Parameters<typeof inner.encryptGroupMessage>) =>
-        outsideTransactions(() => inner.encryptGroupMessage(...args)),
-      injectE2ESession: (...args: Parameters<typeof inner.injectE2ESession>) =>
-        outsideTransactions(() => inner.injectE2ESession(...args)),
+      encryptMessage: (options: Parameters<typeof inner.encryptMessage>[0]) =>
+        exclusively(options.jid, () => outsideTransactions(() => inner.encryptMessage(options))),
+      injectE2ESession: (options: Parameters<typeof inner.injectE2ESession>[0]) =>
+        exclusively(options.jid, () => outsideTransactions(() => inner.injectE2ESession(options))),
       decryptMessage: (options: Parameters<typeof inner.decryptMessage>[0]) =>
-        keys.transaction(async () => {
-          const plaintext = await inner.decryptMessage(options)
-          await onDecrypted(options.ciphertext, plaintext)
-          return plaintext
-        }, options.jid),
+        exclusively(options.jid, () => decryptAndStore(options.ciphertext, options.jid, () => inner.decryptMessage(options))),
+      encryptGroupMessage: (options: Parameters<typeof inner.encryptGroupMessage>[0]) =>
+        lock.run(options.group, () => outsideTransactions(() => inner.encryptGroupMessage(options))),
       decryptGroupMessage: (options: Parameters<typeof inner.decryptGroupMessage>[0]) =>
-        keys.transaction(async () => {
-          const plaintext = await inner.decryptGroupMessage(options)
-          await onDecrypted(options.msg, plaintext)
-          return plaintext
-        }, options.group),
+        lock.run(options.group, () => decryptAndStore(options.msg, options.group, () => inner.decryptGroupMessage(options))),
     })
   }
 }

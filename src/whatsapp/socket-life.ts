@@ -1,7 +1,7 @@
 // The life of one Baileys socket: credentials, connection, events, and one ending, whoever brings it about.
 import { makeWASocket, type BaileysEventMap, type BinaryNode, type WASocket } from '@whiskeysockets/baileys'
 import { monotonicMs, withDeadline } from '../platform/clock.ts'
-import { hasCode } from '../platform/errors.ts'
+import { AppError, hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { lidOf, phoneNumberOf, withoutDeviceOf } from './address.ts'
 import { openAuthState, type AuthState } from './auth-state.ts'
@@ -26,6 +26,8 @@ export interface WhatsAppClientDeps {
   mayWrite(): boolean
   /** What was sent under this id, for a phone that could not decrypt it. Null when it is not known. */
   getMessage(recipient: string, whatsappId: string): Promise<OutgoingContent | null>
+  /** Whether an inbound message with this id is stored: asked only of what cannot be decrypted. */
+  hasInbound(whatsappId: string): Promise<boolean>
   log: Log
 }
 
@@ -46,6 +48,7 @@ export class SocketLife {
   readonly #ordered: OrderedEvents
   readonly #incoming: Incoming
   readonly #connection: GuardedConnection
+  readonly #onGone = new Set<() => void>()
   readonly #libraryClosed = Promise.withResolvers<void>()
   readonly #loginTimer: NodeJS.Timeout
   #auth: AuthState | undefined
@@ -92,6 +95,20 @@ export class SocketLife {
     return this.#restrictedUntil
   }
 
+  /** Baileys forgets its pending queries when a socket closes; they would wait out their whole time limit. @throws AppError `socket_closed` */
+  async whileAlive<T>(work: Promise<T>): Promise<T> {
+    work.catch(() => undefined)
+    const { promise, reject } = Promise.withResolvers<never>()
+    const onGone = () => reject(new AppError('socket_closed'))
+    if (this.#ending) onGone()
+    this.#onGone.add(onGone)
+    try {
+      return await Promise.race([work, promise])
+    } finally {
+      this.#onGone.delete(onGone)
+    }
+  }
+
   /** What was asked for from our side explains whatever close comes next. */
   explain(rule: DisconnectRule & { detail?: string }): void {
     this.#cause ??= { ...rule, detail: rule.detail ?? rule.reason }
@@ -118,7 +135,10 @@ export class SocketLife {
       baileysOptions({
         auth: this.#auth.state,
         agent: this.#connection.agent,
-        makeSignalRepository: durableSignalRepository((cipher, plain) => this.#incoming.decrypted(cipher, plain)),
+        makeSignalRepository: durableSignalRepository({
+          onDecrypted: (ciphertext, plaintext) => this.#incoming.decrypted(ciphertext, plaintext),
+          isStored: (ciphertext) => this.#incoming.isStored(ciphertext),
+        }),
         getMessage: async ({ remoteJid, id }) => this.#messageForRetry(remoteJid, id),
         config,
         caches,
@@ -209,6 +229,7 @@ export class SocketLife {
   async #end(polite: boolean): Promise<void> {
     clearTimeout(this.#loginTimer)
     this.firstQr.resolve(false)
+    for (const onGone of this.#onGone) onGone()
     if (polite) await this.#sayGoodbye()
     this.#connection.destroy()
     this.acks.closeAll('the socket closed')

@@ -24,6 +24,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await sandbox.client.clearFaults()
   session.mayWrite = true
+  session.retriesAnswered.length = 0
   if (!session.client?.isOpen) await session.reconnect()
   nextNumber += 1
   friend = String(nextNumber)
@@ -105,4 +106,34 @@ test('what we cannot decrypt is asked for again, and the socket lives on', async
   await waitFor('the second, sent anew', () => textsOf().length === 2, 30_000)
   expect(session.open.isOpen).toBe(true)
   expect(textsOf()).toEqual([{ body: 'kwanza' }, { body: 'pili' }])
+})
+
+test('sending and receiving at once move the same ratchet one after the other', async () => {
+  expect((await session.send(friend, 'kwanza')).kind).toBe('acked')
+  const storing = Promise.withResolvers<void>()
+  const arrived = Promise.withResolvers<void>()
+  session.handlers = {
+    inbound: async (message) => {
+      arrived.resolve()
+      await storing.promise
+      session.inbound.push(message)
+    },
+  }
+  await session.reconnect()
+  await sandbox.client.sendFrom(friend, { to: business, text: 'njiani' })
+  await arrived.promise
+  const sending = session.send(friend, 'wakati huo huo')
+  // The send has had its turn, as far as it gets one.
+  expect(await session.open.ping(5_000)).toBe(true)
+  storing.resolve()
+  expect((await sending).kind).toBe('acked')
+  session.handlers = {}
+  for (const text of ['moja', 'mbili', 'tatu']) {
+    expect((await session.send(friend, text)).kind).toBe('acked')
+    await sandbox.client.sendFrom(friend, { to: business, text })
+  }
+  await waitFor('all on the phone', async () => (await shown()).length === 5)
+  await waitFor('all here', () => session.inbound.filter(({ fromPhoneNumber }) => fromPhoneNumber === friend).length === 4)
+  expect((await sandbox.client.phone(friend)).counts).toMatchObject({ decryptFailures: 0, duplicates: 0 })
+  expect(session.retriesAnswered).toEqual([])
 })

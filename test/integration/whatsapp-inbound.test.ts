@@ -123,6 +123,39 @@ test('a process that dies right after storing gets it again, readable, and a lat
   expect((await sandbox.client.phone(friend)).counts.decryptFailures).toBe(0)
 })
 
+test('a message whose receipt alone got lost is receipted at the next login, neither reported nor asked for again', async () => {
+  const asked: string[] = []
+  session.handlers = {
+    inbound: (message) => {
+      session.inbound.push(message)
+      session.mayWrite = false
+      return Promise.resolve()
+    },
+  }
+  session.overrides = {
+    hasInbound: (whatsappId) => {
+      asked.push(whatsappId)
+      return Promise.resolve(session.inbound.some((message) => message.whatsappId === whatsappId))
+    },
+  }
+  await session.reconnect()
+  const closes = session.closes.length
+  const sent = await written('risiti imepotea')
+  await session.waitClosed(closes + 1)
+  session.mayWrite = true
+  session.handlers = {}
+  await session.reconnect()
+  await waitFor('it to be recognised', () => asked.includes(sent.id))
+  await written('baada yake')
+  await waitFor('the next', () => textsOf().length === 2)
+  await session.reconnect()
+  await written('tena')
+  await waitFor('the third', () => textsOf().length === 3)
+  session.overrides = {}
+  expect(asked).toEqual([sent.id])
+  expect(session.inbound.filter(({ whatsappId }) => whatsappId === sent.id)).toHaveLength(1)
+})
+
 test('what is written while nobody is connected comes at the next login, in order', async () => {
   await session.close()
   for (const text of ['moja', 'mbili', 'tatu']) await written(text)

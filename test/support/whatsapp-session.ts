@@ -75,6 +75,7 @@ export class WhatsAppSession {
           this.retriesAnswered.push(whatsappId)
           return Promise.resolve(this.sent.get(whatsappId) ?? null)
         },
+        hasInbound: (whatsappId) => Promise.resolve(this.inbound.some((message) => message.whatsappId === whatsappId)),
         log: pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }),
         ...this.overrides,
       },
