@@ -101,6 +101,10 @@ function clientOpener(config: Config, store: Store): ConnectDeps['openClient'] {
         },
         mayWrite: () => lease.isTrusted(),
         getMessage: (_recipient, whatsappId) => retryContent(store.messages, record.id, whatsappId),
+        hasInbound: async (whatsappId) => {
+          const message = await store.messages.findByWhatsappId(record.id, whatsappId)
+          return message?.direction === 'inbound'
+        },
         log,
       },
       events,
