@@ -47,7 +47,7 @@ interface HeldDeps extends ConnectDeps {
   ending: AbortSignal
   drain: () => SendQueueDrain
   /** Logged in: messages may leave through it. */
-  opened: (client: WhatsAppClient) => void
+  opened: (client: WhatsAppClient, isReconnect: boolean) => void
   /** Commands can be answered. */
   ready: () => void
 }
@@ -169,7 +169,7 @@ export class SessionConnector {
       outage.succeeded()
       this.#reconnect.opened(monotonicMs())
       this.#noteConnection('up')
-      if (!signal.aborted) this.#deps.opened(socket.client)
+      if (!signal.aborted) this.#deps.opened(socket.client, record.lastConnectedAt !== null)
     })
     this.#socket = socket
     const timeout =

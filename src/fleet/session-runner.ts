@@ -17,6 +17,8 @@ import { SessionState } from './session-state.ts'
 export interface RunnerDeps extends ConnectDeps {
   vault: { forSession(sessionId: string, epoch: number): SessionCredentials }
   queues: SendQueues
+  /** Messages a second of all sessions together; null: no limit. */
+  fleetPerSecond: number | null
   ackTimeoutMs: number
 }
 
@@ -62,8 +64,8 @@ export class SessionRunner {
       credentials: this.#credentials,
       ending,
       drain: () => this.#drain,
-      opened: (client) => {
-        if (!this.#isReleasing) this.#drain.attach(client)
+      opened: (client, isReconnect) => {
+        if (!this.#isReleasing) this.#drain.attach(client, isReconnect)
       },
       ready: () => this.#serve(),
     })
@@ -121,9 +123,11 @@ export class SessionRunner {
   }
 
   #newDrain(): SendQueueDrain {
-    const { store, announce, queues, ackTimeoutMs, log } = this.#deps
+    const { store, announce, queues, fleetPerSecond, ackTimeoutMs, log } = this.#deps
     const deps = {
       messages: store.messages,
+      sessions: store.sessions,
+      fleetPerSecond,
       announce,
       queues,
       incarnation: this.lease.incarnation,

@@ -56,6 +56,7 @@ export async function startFleet(config: Config, log: Log): Promise<RunningFleet
     watchdog,
     network: config.network,
     openClient: clientOpener(config, store),
+    fleetPerSecond: config.fleetMessagesPerSecond ?? null,
     ackTimeoutMs,
     hostId: config.hostId,
     bootId: await readBootId(),

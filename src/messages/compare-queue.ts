@@ -2,7 +2,7 @@
 import { AppError } from '../platform/errors.ts'
 import type { Lane, MessageStore, UnfinishedMessage } from '../store/message-store.ts'
 import { lanes } from '../store/message-store.ts'
-import type { SendQueues } from './send-queue.ts'
+import type { SendQueues, WaitingJob } from './send-queue.ts'
 
 export interface CompareDeps {
   messages: Pick<MessageStore, 'listUnfinished'>
@@ -12,11 +12,12 @@ export interface CompareDeps {
 }
 
 export interface QueueRepair {
-  /** Ids whose rows are past sending, held back or gone. */
+  /** Ids whose rows are past sending or gone, and of jobs that are added again. */
   removed: string[]
-  /** Rows to be put at the end of their lane, in this order; those in `moved` are there already, in the wrong place. */
-  added: UnfinishedMessage[]
-  moved: string[]
+  /** Rows to be put at the end of their lane's place ahead, in this order. */
+  ahead: UnfinishedMessage[]
+  /** The same for the end of their lane. */
+  own: UnfinishedMessage[]
 }
 
 /** Of a longer queue this much is compared, and the rest when these have left. */
@@ -33,39 +34,105 @@ export async function compareQueue(deps: CompareDeps, sessionId: string): Promis
     // The queue first: whatever it holds was in the store before, so what the store does not list has ended.
     const waiting = await deps.queues.listWaiting(sessionId)
     const rows = await deps.messages.listUnfinished(sessionId, { limit: maxRows })
-    const repair = planRepair(waiting, rows, Date.now())
-    if (rows.length === maxRows) repair.removed = []
-    if (repair.removed.length === 0 && repair.added.length === 0) return pass > 0
-    if (!deps.isTrusted()) throw new AppError('lease_lost')
-    await deps.queues.removeAll(sessionId, [...repair.removed, ...repair.moved])
-    await deps.queues.addAll(sessionId, repair.added)
+    const repair = planRepair(waiting, rows, Date.now(), rows.length < maxRows ? 'all' : 'oldest')
+    if (!(await carryOut(deps, sessionId, repair))) return pass > 0
   }
   return true
 }
 
-/** What makes each lane of `waiting` hold exactly the rows not held back, by sequence. Jobs can only be added at the end of a lane. */
-export function planRepair(waiting: readonly string[], rows: readonly UnfinishedMessage[], now: number): QueueRepair {
-  const due = new Map(rows.filter((row) => row.heldUntil === null || row.heldUntil <= now).map((row) => [row.id, row]))
-  const repair: QueueRepair = { removed: waiting.filter((id) => !due.has(id)), added: [], moved: [] }
-  for (const lane of lanes) repairLane(repair, waiting, due, lane)
+/** Puts messages whose hold is over back into the queue, ahead of what came later. The same rules as for a comparison. */
+export async function returnHeld(
+  deps: Pick<CompareDeps, 'isTrusted'> & { queues: Pick<SendQueues, 'findWaiting' | 'removeAll' | 'addAll'> },
+  sessionId: string,
+  due: readonly UnfinishedMessage[],
+): Promise<void> {
+  const waiting = await deps.queues.findWaiting(
+    sessionId,
+    due.map(({ id }) => id),
+  )
+  await carryOut(deps, sessionId, planRepair(waiting, due, Date.now(), 'returning'))
+}
+
+async function carryOut(
+  deps: Pick<CompareDeps, 'isTrusted'> & { queues: Pick<SendQueues, 'removeAll' | 'addAll'> },
+  sessionId: string,
+  { removed, ahead, own }: QueueRepair,
+): Promise<boolean> {
+  if (removed.length + ahead.length + own.length === 0) return false
+  if (!deps.isTrusted()) throw new AppError('lease_lost')
+  await deps.queues.removeAll(sessionId, removed)
+  await deps.queues.addAll(sessionId, ahead, 'ahead')
+  await deps.queues.addAll(sessionId, own)
+  return true
+}
+
+/** What `rows` are: all of the session; its oldest ones; those that were held and are due, which stand before all others or in their place. */
+type Known = 'all' | 'oldest' | 'returning'
+
+/**
+ * What makes each lane of `waiting` hold its rows by sequence. A message that is held back may wait in its place: it steps aside when its turn
+ * comes. Jobs can only be added at the end of a lane, or at the end of the place ahead of it.
+ */
+export function planRepair(
+  waiting: readonly WaitingJob[],
+  rows: readonly UnfinishedMessage[],
+  now: number,
+  known: Known = 'all',
+): QueueRepair {
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  const gone = known === 'all' ? waiting.filter(({ id }) => !byId.has(id)).map(({ id }) => id) : []
+  const repair: QueueRepair = { removed: gone, ahead: [], own: [] }
+  for (const lane of lanes) repairLane(repair, waiting, byId, { lane, now, known })
   return repair
 }
 
-function repairLane(repair: QueueRepair, waiting: readonly string[], due: Map<string, UnfinishedMessage>, lane: Lane): void {
-  const expected = [...due.values()].filter((row) => row.priority === lane).toSorted((a, b) => a.sequence - b.sequence)
-  const found = waiting.flatMap((id) => {
-    const row = due.get(id)
-    return row?.priority === lane ? [row] : []
+function repairLane(
+  repair: QueueRepair,
+  waiting: readonly WaitingJob[],
+  byId: ReadonlyMap<string, UnfinishedMessage>,
+  { lane, now, known }: { lane: Lane; now: number; known: Known },
+): void {
+  const jobs = waiting.flatMap((job) => {
+    const row = byId.get(job.id)
+    return row?.priority === lane ? [{ ...job, row }] : []
   })
-  const present = new Set(found.map((row) => row.id))
-  // Everything from `cut` on goes to the end anew: the first missing row, or the first that stands before an older one.
-  let cut = expected.find((row) => !present.has(row.id))?.sequence ?? Infinity
+  // A job in another lane's place is as good as none.
+  const strayed = new Set(jobs.filter((job) => job.lane !== lane).map(({ id }) => id))
+  const inLane = (isAhead: boolean) => jobs.filter((job) => job.isAhead === isAhead && !strayed.has(job.id)).map(({ row }) => row)
+  const [ahead, own] = [inLane(true), inLane(false)]
+  const present = new Set([...ahead, ...own].map(({ id }) => id))
+  const isDue = ({ heldUntil }: UnfinishedMessage) => heldUntil === null || heldUntil <= now
+  const missing = [...byId.values()].filter((row) => row.priority === lane && !present.has(row.id) && isDue(row))
+  // Whoever stands ahead comes before all others; what is missing and older than these belongs there too.
+  const lastAhead = latest(ahead)
+  const firstOwn = own.length > 0 || known === 'returning' ? earliest(own) : -Infinity
+  const bound = Math.max(lastAhead, firstOwn)
+  const joining = [...missing.filter(({ sequence }) => sequence < bound), ...own.filter(({ sequence }) => sequence < lastAhead)]
+  const isJoining = new Set(joining.map(({ id }) => id))
+  const staying = (row: UnfinishedMessage) => !isJoining.has(row.id)
+  const plannedAhead = endOf(ahead, joining)
+  const plannedOwn = endOf(own.filter(staying), missing.filter(staying))
+  repair.ahead.push(...plannedAhead)
+  repair.own.push(...plannedOwn)
+  const again = [...plannedAhead, ...plannedOwn].map(({ id }) => id)
+  repair.removed.push(...again.filter((id) => present.has(id)), ...strayed)
+}
+
+/** What must be (re-)added at the end so that `found` with `added` is in order: everything from the first gap or disorder on. */
+function endOf(found: readonly UnfinishedMessage[], added: readonly UnfinishedMessage[]): UnfinishedMessage[] {
+  let cut = earliest(added)
   let oldestBehind = Infinity
   for (const { sequence } of found.toReversed()) {
     if (sequence > oldestBehind) cut = Math.min(cut, sequence)
     oldestBehind = Math.min(oldestBehind, sequence)
   }
-  const late = expected.filter((row) => row.sequence >= cut)
-  repair.added.push(...late)
-  repair.moved.push(...late.filter((row) => present.has(row.id)).map((row) => row.id))
+  return [...found, ...added].filter(({ sequence }) => sequence >= cut).toSorted((a, b) => a.sequence - b.sequence)
+}
+
+function earliest(rows: readonly UnfinishedMessage[]): number {
+  return rows.reduce((least, { sequence }) => Math.min(least, sequence), Infinity)
+}
+
+function latest(rows: readonly UnfinishedMessage[]): number {
+  return rows.reduce((most, { sequence }) => Math.max(most, sequence), -Infinity)
 }

@@ -7,14 +7,21 @@ import { closeWorker } from '../platform/queue.ts'
 import type { WakeReason } from '../sessions/live-session.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
 import type { MessageStore } from '../store/message-store.ts'
+import type { SessionStore } from '../store/session-store.ts'
 import type { OutgoingMessage, SendOutcome, WhatsAppClient } from '../whatsapp/whatsapp-client.ts'
 import { compareQueue } from './compare-queue.ts'
+import { HeldMessages } from './held-messages.ts'
 import { InFlight } from './in-flight.ts'
 import { sendMessage, type SendVerdict } from './send-message.ts'
 import type { SendJob, SendQueues, SendWorker } from './send-queue.ts'
+import { SessionPacer, type PacerDeps } from './session-pacer.ts'
 
 export interface DrainDeps {
-  messages: Pick<MessageStore, 'take' | 'advance' | 'listUnfinished' | 'get' | 'findByWhatsappId'>
+  messages: Pick<MessageStore, 'take' | 'advance' | 'listUnfinished' | 'listHeld' | 'get' | 'findByWhatsappId'> &
+    PacerDeps['messages']
+  sessions: Pick<SessionStore, 'get'>
+  /** Messages a second of all sessions together; null: no limit. */
+  fleetPerSecond: number | null
   announce: (published: PublishedEvent[]) => void
   /** One for all sessions of the worker, over a 'worker' connection. */
   queues: SendQueues
@@ -29,8 +36,10 @@ export interface DrainDeps {
 
 const settleMs = 1_000
 const retryPauses = { baseMs: 250, capMs: 5_000, floorMs: 100 }
-/** A wake-up to compare means little while messages leave. */
+/** A wake-up to compare means little while messages leave, and while they wait for the session's pace. */
 const recentMs = 10_000
+const comparedMs = 30_000
+const maxTimerMs = 3_600_000
 
 /**
  * Lives as long as the lease. While a client is attached and the lease is trusted it sends what the queue gives; when trust comes back,
@@ -42,6 +51,8 @@ export class SendQueueDrain {
   readonly #log: Log
   readonly #ending = new AbortController()
   readonly #inFlight: InFlight
+  readonly #pacer: SessionPacer
+  readonly #held: HeldMessages
   readonly #stopListening: () => void
   #client: WhatsAppClient | null = null
   #worker: SendWorker | null = null
@@ -54,12 +65,18 @@ export class SendQueueDrain {
   #recovered: (() => void)[] = []
   #tokenCount = 0
   #blockedId: string | null = null
+  #comparedAt = -Infinity
+  /** Wakes the loop when the session may send again, or a message that stepped aside is due. */
+  #timer: NodeJS.Timeout | undefined
 
   constructor(deps: DrainDeps, sessionId: string) {
     this.#deps = deps
     this.#sessionId = sessionId
     this.#log = deps.log.child({ sessionId })
     this.#inFlight = new InFlight(deps.ackTimeoutMs, this.#log)
+    const { redis, prefix } = deps.queues
+    this.#pacer = new SessionPacer({ ...deps, redis, prefix, epoch: deps.lease.epoch, log: this.#log }, sessionId)
+    this.#held = new HeldMessages({ ...deps, isTrusted: () => deps.lease.isTrusted() }, sessionId)
     this.#stopListening = deps.queues.onReturn(() => {
       this.#mustRecover = true
       this.#kick()
@@ -71,8 +88,10 @@ export class SendQueueDrain {
     return this.#inFlight.isBusy
   }
 
-  attach(client: WhatsAppClient): void {
+  /** `isReconnect`: the session was connected before; it begins slowly. */
+  attach(client: WhatsAppClient, isReconnect = false): void {
     this.#client = client
+    this.#pacer.connected(isReconnect)
     this.#kick()
   }
 
@@ -86,9 +105,12 @@ export class SendQueueDrain {
 
   wake(reason: WakeReason = 'message'): void {
     if (reason === 'compare') {
-      if (this.busy || performance.now() - this.#inFlight.lastEndedAt < recentMs) return
+      const now = performance.now()
+      if (this.busy || now - this.#inFlight.lastEndedAt < recentMs) return
+      if (this.#pacer.waitMs > 0 && now - this.#comparedAt < comparedMs) return
       this.#mustRecover = true
     }
+    if (reason === 'settings') this.#pacer.reconsider()
     this.#kick()
   }
 
@@ -118,6 +140,7 @@ export class SendQueueDrain {
 
   #end(): void {
     this.#ending.abort()
+    clearTimeout(this.#timer)
     this.#stopListening()
     this.#recoverNow = false
     for (const resolve of this.#recovered.splice(0)) resolve()
@@ -134,7 +157,15 @@ export class SendQueueDrain {
     this.#loop = this.#run().finally(() => {
       this.#loop = null
       if (this.#isWoken && this.#mayRun()) this.#kick()
+      else this.#wakeLater()
     })
+  }
+
+  #wakeLater(): void {
+    clearTimeout(this.#timer)
+    if (this.#client === null || !this.#mayRun()) return
+    const waitMs = this.#pacer.waitMs || this.#held.nextAt - Date.now()
+    if (waitMs < Infinity) this.#timer = setTimeout(() => this.#kick(), Math.min(Math.max(waitMs, 1), maxTimerMs))
   }
 
   async #run(): Promise<void> {
@@ -144,7 +175,7 @@ export class SendQueueDrain {
       try {
         if (this.#mustRecover) await this.#recoverQueue()
         const didSomething = this.#client !== null && (await this.#runNext())
-        if (!didSomething && !this.#isWoken && !this.#mustRecover) return
+        if (!didSomething && !this.#mustRecover && (!this.#isWoken || this.#pacer.waitMs > 0)) return
         failures = 0
       } catch (error) {
         this.#mustRecover = true
@@ -162,13 +193,18 @@ export class SendQueueDrain {
     await queues.prepare(this.#sessionId)
     const reclaimedCount = await queues.reclaimActive(this.#sessionId)
     const isRepaired = await this.#compare()
+    await this.#held.compared()
+    this.#comparedAt = performance.now()
     this.#recoverNow = false
     for (const resolve of this.#recovered.splice(0)) resolve()
     if (reclaimedCount > 0 || isRepaired) this.#log.info({ reclaimedCount, isRepaired }, 'queue.recovered')
   }
 
-  /** False when the queue is empty. */
+  /** False when the queue is empty, or the session has to wait. */
   async #runNext(): Promise<boolean> {
+    if (this.#pacer.waitMs > 0) return false
+    if (await this.#pacer.prepare(!this.#held.isEmpty)) this.#held.added(Date.now())
+    await this.#held.returnDue()
     this.#worker ??= this.#deps.queues.createWorker(this.#sessionId)
     const token = `${this.#deps.incarnation}:${this.#deps.lease.epoch}:${(this.#tokenCount += 1)}`
     const job = await this.#worker.getNextJob(token, { block: false })
@@ -178,10 +214,16 @@ export class SendQueueDrain {
       this.#mustRecover = true
       return true
     }
-    const client = this.#client
-    if (!client) {
-      await job.moveToWait(token)
+    const admission = await this.#pacer.admit(job.id as string, !this.#held.isEmpty)
+    if (admission.kind === 'aside') {
+      this.#held.added(admission.until)
+      await job.moveToCompleted(null, token, false)
       return true
+    }
+    const client = this.#client
+    if (!client || admission.kind === 'wait') {
+      await job.moveToWait(token)
+      return client === null
     }
     await this.#finish(job, token, client, await this.#send(job, client))
     return true
@@ -222,10 +264,16 @@ export class SendQueueDrain {
     const deliver = async (message: OutgoingMessage): Promise<SendOutcome> => {
       // The connection asks the lease once more for every frame; this check only spares the work.
       if (!lease.isTrusted()) return { kind: 'unknown', reason: 'lease_lost' }
-      return this.#inFlight.deliver(client, message)
+      const outcome = await this.#inFlight.deliver(client, message)
+      if (outcome.kind === 'rejected' && outcome.code === 'reach_out_restricted') this.#pacer.restrict(outcome.untilMs)
+      return outcome
     }
     const deps = { messages, announce, epoch: lease.epoch, deliver, ending: this.#ending.signal, log: this.#log }
-    return this.#inFlight.track(() => sendMessage(deps, this.#sessionId, job.id as string))
+    try {
+      return await this.#inFlight.track(() => sendMessage(deps, this.#sessionId, job.id as string))
+    } finally {
+      this.#pacer.acked(job.id as string)
+    }
   }
 
   /** The store knows a higher epoch than our lease has: whoever holds it sends now, we never again. */

@@ -3,14 +3,29 @@ import { LRUCache } from 'lru-cache'
 import type { Redis } from 'ioredis'
 import { createPulledWorker, createQueue, type Job, type Queue, type Worker } from '../platform/queue.ts'
 import { bullPrefix } from '../platform/redis.ts'
-import type { Lane } from '../store/message-store.ts'
+import { lanes, type Lane } from '../store/message-store.ts'
 
 type SendJobData = { lane: Lane }
 export type SendJob = Job<SendJobData>
 export type SendWorker = Worker<SendJobData>
 
-/** BullMQ priorities: the lower runs first; FIFO inside each. */
-export const priorityOf: Record<Lane, number> = { high: 1, normal: 2, bulk: 3 }
+/**
+ * BullMQ priorities: the lower runs first; FIFO inside each. Jobs can only be added at an end, so each lane has a place ahead of its own, for
+ * messages that come back after they were held.
+ */
+const priorityOf: Record<Lane, { ahead: number; own: number }> = {
+  high: { ahead: 1, own: 2 },
+  normal: { ahead: 3, own: 4 },
+  bulk: { ahead: 5, own: 6 },
+}
+/** BullMQ keeps prioritised jobs by priority × 2³² + a counter. */
+const scorePerPriority = 2 ** 32
+
+export interface WaitingJob {
+  id: string
+  lane: Lane
+  isAhead: boolean
+}
 
 const namePrefix = 'send-'
 /** Commands of one repair that are under way at once. */
@@ -55,15 +70,19 @@ export class SendQueues {
   }
 
   /** Has no effect when a job of this id is there. Rejects when Redis is away. */
-  async add(sessionId: string, id: string, lane: Lane): Promise<void> {
+  async add(sessionId: string, id: string, lane: Lane, place: 'own' | 'ahead' = 'own'): Promise<void> {
     const { queue, ready } = this.#prepared(sessionId)
     await ready
-    await queue.add('send', { lane }, { jobId: id, priority: priorityOf[lane] })
+    await queue.add('send', { lane }, { jobId: id, priority: priorityOf[lane][place] })
   }
 
   /** In the order given. */
-  async addAll(sessionId: string, rows: readonly { id: string; priority: Lane }[]): Promise<void> {
-    await inChunks(rows, (row) => this.add(sessionId, row.id, row.priority))
+  async addAll(
+    sessionId: string,
+    rows: readonly { id: string; priority: Lane }[],
+    place: 'own' | 'ahead' = 'own',
+  ): Promise<void> {
+    await inChunks(rows, (row) => this.add(sessionId, row.id, row.priority, place))
   }
 
   /** An active job is left where it is. */
@@ -72,9 +91,23 @@ export class SendQueues {
     await inChunks(ids, (id) => queue.remove(id, { removeChildren: false }))
   }
 
-  /** Ids of waiting jobs in the order they would run, lane after lane. */
-  async listWaiting(sessionId: string): Promise<string[]> {
-    return this.#prepared(sessionId).queue.getRanges(['prioritized'], 0, -1, true)
+  /** Waiting jobs in the order they would run, lane after lane. */
+  async listWaiting(sessionId: string): Promise<WaitingJob[]> {
+    const found = await this.redis.zrange(this.#waitingKey(sessionId), '0', '-1', 'WITHSCORES')
+    const jobs: WaitingJob[] = []
+    for (let i = 0; i + 1 < found.length; i += 2) jobs.push(waitingJob(found[i] as string, found[i + 1] as string))
+    return jobs
+  }
+
+  /** Those of them that wait, in the order they would run. */
+  async findWaiting(sessionId: string, ids: readonly string[]): Promise<WaitingJob[]> {
+    if (ids.length === 0) return []
+    const scores = await this.redis.zmscore(this.#waitingKey(sessionId), [...ids])
+    const found = ids.flatMap((id, i) => {
+      const score = scores[i]
+      return score == null ? [] : [{ id, score }]
+    })
+    return found.toSorted((a, b) => Number(a.score) - Number(b.score)).map(({ id, score }) => waitingJob(id, score))
   }
 
   /**
@@ -122,6 +155,10 @@ export class SendQueues {
     for (const listener of this.#listeners) listener()
   }
 
+  #waitingKey(sessionId: string): string {
+    return `${bullPrefix(this.prefix)}:${sendQueueName(sessionId)}:prioritized`
+  }
+
   #prepared(sessionId: string): Prepared {
     const known = this.#open.get(sessionId)
     if (known) return known
@@ -138,6 +175,12 @@ export class SendQueues {
     this.#open.set(sessionId, prepared)
     return prepared
   }
+}
+
+function waitingJob(id: string, score: string): WaitingJob {
+  const priority = Math.floor(Number(score) / scorePerPriority)
+  const lane = lanes.find((each) => priority <= priorityOf[each].own) ?? 'bulk'
+  return { id, lane, isAhead: priority === priorityOf[lane].ahead }
 }
 
 async function inChunks<T>(items: readonly T[], run: (item: T) => Promise<unknown>): Promise<void> {

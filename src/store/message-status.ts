@@ -52,3 +52,14 @@ export function advanced(record: MessageRecord, change: StatusChange): MessageRe
     updatedAt: Math.max(record.updatedAt, at),
   }
 }
+
+/** The step by which somebody we wrote to stops being a stranger: WhatsApp has the message, or may have it. */
+export function reachesContact(before: MessageRecord, after: MessageRecord): boolean {
+  if (after.direction !== 'outbound' || (rank[before.status] ?? 0) >= 3) return false
+  return (rank[after.status] ?? 0) >= 3 || (after.status === 'failed' && after.error?.code === 'outcome_unknown')
+}
+
+/** Groups are nobody's contact. */
+export function isContact(recipient: string): boolean {
+  return !recipient.endsWith('@g.us')
+}

@@ -74,7 +74,8 @@ export interface Idempotency {
 }
 
 export type AcceptOutcome =
-  | { outcome: 'accepted'; message: MessageRecord; published: PublishedEvent[] }
+  /** `position`: how many unfinished ones stand before it; null when it is scheduled. */
+  | { outcome: 'accepted'; message: MessageRecord; position: number | null; published: PublishedEvent[] }
   | { outcome: 'replayed'; message: MessageRecord }
   | { outcome: 'key_reused' }
   | { outcome: 'queue_full'; depth: number }
@@ -96,6 +97,42 @@ export interface UnfinishedMessage {
   status: 'queued' | 'sending'
   recipient: string
   heldUntil: number | null
+}
+
+/** What we and somebody have written to each other; the contact is new while both are null. */
+export interface ContactFacts {
+  firstOutboundAt: number | null
+  firstInboundAt: number | null
+  lastInboundAt: number | null
+}
+
+/** What decides whether a message may leave now, besides its session's pace. */
+export interface PacingFacts {
+  status: MessageStatus
+  recipient: string
+  priority: Lane
+  expiresAt: number | null
+  heldUntil: number | null
+  /** The last one before it of its lane and recipient that was held back and is queued still. */
+  heldBefore: { heldBy: HeldBy; heldUntil: number } | null
+  /** Null in groups, and when nothing was ever written. */
+  contact: ContactFacts | null
+}
+
+export interface NewContacts {
+  /** Strangers written to since the time asked for, before they wrote to us. */
+  count: number
+  /** When the session wrote to its first one. */
+  firstAt: number | null
+  /** Messages held back by `new_contacts` until a later time, by that time. */
+  held: { heldUntil: number; count: number }[]
+}
+
+/** An unfinished message as forecasts see it. */
+export interface QueuedMessage extends UnfinishedMessage {
+  heldBy: HeldBy | null
+  /** Neither of us has written to the other. */
+  isNewContact: boolean
 }
 
 export interface StatusChange {
@@ -136,6 +173,15 @@ export interface MessageStore {
   ): Promise<Outcome<MessageRecord>[]>
   /** Keeps a `queued` message back until a time, fenced; false when it is no longer queued. */
   hold(input: { sessionId: string; id: string; epoch: number; heldBy: HeldBy; heldUntil: number }): Promise<boolean>
+  /** Ends all holds of the session now, fenced: its settings changed, and each is looked at anew. */
+  releaseHeld(input: { sessionId: string; epoch: number; at: number }): Promise<number>
+  /** Null when there is no such message. */
+  pacingFacts(sessionId: string, id: string): Promise<PacingFacts | null>
+  /** Queued ones with a hold that ends after this time, by the end of their hold. */
+  listHeld(sessionId: string, after: number, limit: number): Promise<UnfinishedMessage[]>
+  newContacts(sessionId: string, since: number, now: number): Promise<NewContacts>
+  /** Queued and sending ones, lane after lane, each by sequence. */
+  listQueue(sessionId: string, limit: number): Promise<QueuedMessage[]>
   /** Compare-and-set from `queued` or `scheduled`. 'too_late' from `sending` on. */
   cancel(
     sessionId: string,
@@ -157,7 +203,10 @@ export interface MessageStore {
   ): Promise<Outcome<MessageRecord>[]>
   /** Queued and sending rows by sequence. */
   listUnfinished(sessionId: string, query: { priority?: Lane; limit: number }): Promise<UnfinishedMessage[]>
-  /** Sessions with queued or sending messages unchanged since `before`: candidates for re-queueing. In id order, for paging by `afterSessionId`. */
+  /**
+   * Sessions with queued or sending messages unchanged since `before`, those held back beyond it excepted: candidates for re-queueing.
+   * In id order, for paging by `afterSessionId`.
+   */
   listSessionsWithStale(before: number, limit: number, afterSessionId?: string): Promise<string[]>
   /** Stores an inbound message once per (session, recipient, participant, whatsappId); null when it is there already. */
   storeInbound(message: MessageRecord, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord> | null>

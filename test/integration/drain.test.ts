@@ -212,6 +212,7 @@ test('a message whose job is missing leaves before a later one that has its job'
 })
 
 test('messages held back let others pass, and come back ahead of later ones when their time has come', async () => {
+  await rig.configure({ perRecipientSeconds: 0.001 })
   const { drain } = await rig.hold(1)
   const client = new ScriptedClient()
   await drain.recover()
@@ -235,6 +236,7 @@ test('messages held back let others pass, and come back ahead of later ones when
 })
 
 test('a message that must wait for a held one does not stop the other lanes', async () => {
+  await rig.configure({ perRecipientSeconds: 0.001 })
   const { drain } = await rig.hold(1)
   const client = new ScriptedClient()
   await drain.recover()

@@ -36,6 +36,7 @@ function worker(): SendWorker {
   workers.push(made)
   return made
 }
+const waiting = async () => (await queues.listWaiting(session)).map(({ id }) => id)
 const next = (from: SendWorker, token: string) => from.getNextJob(token, { block: false })
 
 async function drainAll(from: SendWorker): Promise<string[]> {
@@ -51,14 +52,14 @@ test('high leaves before normal before bulk, each in the order of adding', async
   const lanes = ['bulk', 'normal', 'high'] as const
   for (const n of [1, 2]) for (const lane of lanes) await queues.add(session, `${lane}-${n}`, lane)
   const expected = ['high-1', 'high-2', 'normal-1', 'normal-2', 'bulk-1', 'bulk-2']
-  expect(await queues.listWaiting(session)).toEqual(expected)
+  expect(await waiting()).toEqual(expected)
   expect(await drainAll(worker())).toEqual(expected)
 })
 
 test('a message is in its queue once, and its job says nothing of it', async () => {
   await queues.add(session, 'm-1', 'normal')
   await queues.add(session, 'm-1', 'normal')
-  expect(await queues.listWaiting(session)).toEqual(['m-1'])
+  expect(await waiting()).toEqual(['m-1'])
   const job = await next(worker(), 't')
   expect(job?.data).toEqual({ lane: 'normal' })
   await job?.moveToCompleted(null, 't', false)
@@ -129,10 +130,30 @@ test('after Redis came back empty a queue runs one job at a time again and keeps
   expect(await redis.hget(`${bullPrefix(prefix)}:send-${session}:meta`, 'opts.maxLenEvents')).toBe('100')
 })
 
+test('the place ahead of a lane comes before the lane and after every higher one', async () => {
+  for (const lane of ['bulk', 'normal', 'high'] as const) await queues.add(session, `${lane}-1`, lane)
+  await queues.addAll(session, [{ id: 'normal-a', priority: 'normal' }], 'ahead')
+  await queues.addAll(session, [{ id: 'normal-b', priority: 'normal' }], 'ahead')
+  await queues.add(session, 'high-a', 'high', 'ahead')
+  const own = { isAhead: false }
+  const ahead = { isAhead: true }
+  const expected = [
+    { id: 'high-a', lane: 'high', ...ahead },
+    { id: 'high-1', lane: 'high', ...own },
+    { id: 'normal-a', lane: 'normal', ...ahead },
+    { id: 'normal-b', lane: 'normal', ...ahead },
+    { id: 'normal-1', lane: 'normal', ...own },
+    { id: 'bulk-1', lane: 'bulk', ...own },
+  ]
+  expect(await queues.listWaiting(session)).toEqual(expected)
+  expect(await queues.findWaiting(session, ['bulk-1', 'no-such', 'normal-b'])).toEqual([expected[3], expected[5]])
+  expect(await drainAll(worker())).toEqual(expected.map(({ id }) => id))
+})
+
 test('more sessions than queues may be open at once all get their messages', async () => {
   const few = new SendQueues(redis, prefix, 2)
   const ids = [1, 2, 3, 4, 5].map((n) => `ses_${n}`)
   await Promise.all(ids.flatMap((id) => [few.add(id, 'm-1', 'normal'), few.add(id, 'm-2', 'normal')]))
-  for (const id of ids) expect(await few.listWaiting(id)).toEqual(['m-1', 'm-2'])
+  for (const id of ids) expect((await few.listWaiting(id)).map((job) => job.id)).toEqual(['m-1', 'm-2'])
   few.close()
 })

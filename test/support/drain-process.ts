@@ -10,10 +10,12 @@ const [storePath = '', redisSocketPath = '', prefix = '', sessionId = '', epoch 
   process.argv.slice(2)
 const log = pino({ level: 'silent' })
 const redis = connectRedis({ redisUrl: undefined, redisSocketPath }, 'worker', log)
-const { messages } = await openSqliteStore(storePath)
+const { messages, sessions } = await openSqliteStore(storePath)
 const drain = new SendQueueDrain(
   {
     messages,
+    sessions,
+    fleetPerSecond: null,
     announce: () => undefined,
     queues: new SendQueues(redis, prefix),
     incarnation: `process-${process.pid}`,

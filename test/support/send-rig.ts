@@ -8,7 +8,7 @@ import { sha256Hex } from '../../src/platform/crypto.ts'
 import { newId } from '../../src/platform/id.ts'
 import { closeRedis, connectRedis, type RedisRole } from '../../src/platform/redis.ts'
 import { wakeChannel } from '../../src/sessions/session-keys.ts'
-import type { WakeReason } from '../../src/sessions/live-session.ts'
+import { wakeSession, type WakeReason } from '../../src/sessions/live-session.ts'
 import { newSession } from '../../src/sessions/session.ts'
 import type { PublishedEvent } from '../../src/store/event-store.ts'
 import type { MessageRecord, MessageStatus } from '../../src/store/message-store.ts'
@@ -115,6 +115,8 @@ export class SendRig {
     const drain = new SendQueueDrain(
       {
         messages: this.store.messages,
+        sessions: this.store.sessions,
+        fleetPerSecond: null,
         announce: this.announce,
         queues,
         incarnation: `worker-${epoch}`,
@@ -134,6 +136,14 @@ export class SendRig {
       () => drain.close(),
     )
     return { drain, deadSockets, lease }
+  }
+
+  /** What a user does who edits the session. */
+  async configure(changes: Partial<SessionSettings>): Promise<void> {
+    const session = await this.store.sessions.get(this.sessionId)
+    if (!session) throw new Error('the session is gone')
+    await this.store.sessions.edit(this.sessionId, { settings: { ...session.settings, ...changes } })
+    await wakeSession(this.accepting.redis, this.prefix, this.sessionId, 'settings')
   }
 
   async statuses(ids: readonly { id: string }[]): Promise<(MessageStatus | undefined)[]> {

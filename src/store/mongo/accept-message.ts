@@ -1,10 +1,12 @@
 // Accepting a message in MongoDB: idempotency key, depth, sequence, message and events in one transaction.
 import type { ClientSession } from 'mongoose'
 import type { Describe, Outcome } from '../event-store.ts'
-import type { AcceptOutcome, MessageRecord, MessageStore } from '../message-store.ts'
+import type { AcceptOutcome, Lane, MessageRecord, MessageStore } from '../message-store.ts'
+import { recordHeardFrom } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import { countersOf, toMessage, toMessageDoc } from './message-doc.ts'
 import { publish } from './outbox.ts'
+import type { CountersDoc } from './schemas.ts'
 
 type AcceptInput = Parameters<MessageStore['accept']>[0]
 
@@ -31,10 +33,16 @@ export async function acceptMessage(
   const message = { ...input.message, sequence: isScheduled ? null : counters.messageSequence + 1 }
   await db.models.messages.insertMany([{ ...toMessageDoc(message), ...(idempotency ? { idempotency } : {}) }], { session })
   const published = await publish(db, session, sessionId, describe(message), {
-    ...countersOf(null, message.status),
+    ...countersOf(null, message),
     messageSequence: isScheduled ? 0 : 1,
   })
-  return { outcome: 'accepted', message, published }
+  return { outcome: 'accepted', message, position: isScheduled ? null : depthBefore(counters, message.priority), published }
+}
+
+/** How many stand before the end of this lane. */
+function depthBefore({ depth, depthHigh = 0, depthBulk = 0 }: CountersDoc, lane: Lane): number {
+  if (lane === 'high') return depthHigh
+  return lane === 'bulk' ? depth : depth - depthBulk
 }
 
 async function earlierAnswer(
@@ -66,5 +74,6 @@ export async function storeInbound(
   if (await db.models.messages.exists(same).session(session)) return null
   if (!(await db.models.counters.exists({ _id: sessionId }).session(session))) return null
   await db.models.messages.insertMany([toMessageDoc(message)], { session })
+  await recordHeardFrom(db, session, message, message.reachedAt.received ?? message.createdAt)
   return { record: message, published: await publish(db, session, sessionId, describe(message)) }
 }

@@ -2,7 +2,8 @@
 import { decodeCursor, toPage } from '../cursor.ts'
 import type { MessageRecord, MessageStore, UnfinishedMessage } from '../message-store.ts'
 import type { MongoDatabase } from './database.ts'
-import { findMessage, laneNumber, laneOf, toMessage } from './message-doc.ts'
+import { findMessage, laneNumber, toMessage } from './message-doc.ts'
+import { toUnfinished } from './queued-messages.ts'
 
 export async function listMessages(db: MongoDatabase, query: Parameters<MessageStore['list']>[0]) {
   const { sessionId, status, recipient, since = 0, direction, limit, cursor } = query
@@ -33,14 +34,7 @@ export async function listUnfinished(
     .sort({ sequence: 1 })
     .limit(limit)
     .lean()
-  return found.map((doc) => ({
-    id: doc._id,
-    sequence: doc.sequence ?? 0,
-    priority: laneOf(doc.lane),
-    status: doc.status as UnfinishedMessage['status'],
-    recipient: doc.recipient,
-    heldUntil: doc.heldUntil,
-  }))
+  return found.map(toUnfinished)
 }
 
 /** Jumps from session to session by the index of unfinished messages. */

@@ -1,8 +1,9 @@
 // Messages as documents of MongoDB and back, and the one way a change of a message is written.
 import type { ClientSession } from 'mongoose'
 import type { Describe, Outcome } from '../event-store.ts'
-import { isUnfinished } from '../message-status.ts'
+import { isUnfinished, reachesContact } from '../message-status.ts'
 import { lanes, type Lane, type MessageRecord, type MessageStatus } from '../message-store.ts'
+import { recordWrittenTo } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import { publish, type CounterChange } from './outbox.ts'
 import type { MessageDoc } from './schemas.ts'
@@ -47,10 +48,13 @@ export async function findMessage(
 }
 
 /** How the counters of a session follow a message's step; `before` is null for a new one. */
-export function countersOf(before: MessageStatus | null, after: MessageStatus): CounterChange {
+export function countersOf(before: MessageStatus | null, { status: after, priority }: MessageRecord): CounterChange {
   const unfinishedBefore = before !== null && isUnfinished(before)
+  const depth = Number(isUnfinished(after)) - Number(unfinishedBefore)
   return {
-    depth: Number(isUnfinished(after)) - Number(unfinishedBefore),
+    depth,
+    ...(depth !== 0 && priority === 'high' ? { depthHigh: depth } : {}),
+    ...(depth !== 0 && priority === 'bulk' ? { depthBulk: depth } : {}),
     scheduled: Number(after === 'scheduled') - Number(before === 'scheduled'),
   }
 }
@@ -70,6 +74,7 @@ export async function saveChange(
     { $set: { status, sequence, heldBy, heldUntil, attemptCount, updatedAt, reachedAt, error, address, ...set }, $unset: unset },
     { session },
   )
-  const published = await publish(db, session, after.sessionId, describe(after), countersOf(before.status, status))
+  const published = await publish(db, session, after.sessionId, describe(after), countersOf(before.status, after))
+  if (reachesContact(before, after)) await recordWrittenTo(db, session, after, reachedAt.sending ?? updatedAt)
   return { record: after, published }
 }

@@ -4,10 +4,12 @@ import type { Describe, Outcome } from '../event-store.ts'
 import { advanced } from '../message-status.ts'
 import type { MessageRecord, MessageStore, StatusChange } from '../message-store.ts'
 import { acceptMessage, storeInbound } from './accept-message.ts'
+import { newContacts } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import type { EventPlaces } from './event-places.ts'
 import { findByWhatsappId, listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
 import { findMessage, saveChange, toMessage } from './message-doc.ts'
+import { listHeld, listQueue, pacingFacts } from './queued-messages.ts'
 import type { MessageDoc } from './schemas.ts'
 import { passFence } from './session-doc.ts'
 import { takeMessage } from './take-message.ts'
@@ -78,6 +80,18 @@ export function createMessages(db: MongoDatabase, places: EventPlaces): MessageS
         const { matchedCount } = await messages.updateOne({ _id: id, sessionId, status: 'queued' }, { $set: held }, { session })
         return matchedCount === 1
       }),
+
+    releaseHeld: ({ sessionId, epoch, at }) =>
+      db.transact(sessionId, async (session) => {
+        await passFence(db, session, sessionId, epoch)
+        const held = { sessionId, waiting: true as const, status: 'queued' as const, heldUntil: { $gt: at } }
+        return (await messages.updateMany(held, { $set: { heldUntil: at } }, { session })).modifiedCount
+      }),
+
+    pacingFacts: (sessionId, id) => db.read(() => pacingFacts(db, sessionId, id)),
+    listHeld: (sessionId, after, limit) => db.read(() => listHeld(db, sessionId, after, limit)),
+    newContacts: (sessionId, since, now) => db.read(() => newContacts(db, sessionId, since, now)),
+    listQueue: (sessionId, limit) => db.read(() => listQueue(db, sessionId, limit)),
 
     cancel: (sessionId, id, at, describe) =>
       change(sessionId, async (session) => {

@@ -10,6 +10,8 @@ import type { CountersDoc, DeliveryDoc, EventDoc } from './schemas.ts'
 export interface CounterChange {
   messageSequence?: number
   depth?: number
+  depthHigh?: number
+  depthBulk?: number
   scheduled?: number
 }
 
@@ -21,13 +23,13 @@ export async function publish(
   drafts: EventDraft[],
   change: CounterChange = {},
 ): Promise<PublishedEvent[]> {
-  const { messageSequence = 0, depth = 0, scheduled = 0 } = change
+  const { messageSequence = 0, depth = 0, scheduled = 0, ...ofLanes } = change
   if (drafts.length === 0 && messageSequence === 0 && depth === 0 && scheduled === 0) return []
   const counters = await db.models.counters
     .findOneAndUpdate(
       { _id: sessionId },
       {
-        $inc: { eventSequence: drafts.length, messageSequence, depth, scheduled },
+        $inc: { eventSequence: drafts.length, messageSequence, depth, scheduled, ...ofLanes },
         ...(drafts.length > 0 ? { $max: { lastEventAt: Date.now() } } : {}),
       },
       { session, returnDocument: 'after' },

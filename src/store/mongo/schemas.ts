@@ -3,7 +3,7 @@ import { Schema, type Connection, type IndexDefinition, type IndexOptions, type 
 import type { DeliveryRecord, EndpointRecord, EventRecord } from '../event-store.ts'
 import type { HealthSample } from '../health-store.ts'
 import type { KeyRecord } from '../key-store.ts'
-import type { Idempotency, MessageRecord } from '../message-store.ts'
+import type { ContactFacts, Idempotency, MessageRecord } from '../message-store.ts'
 import type { SessionRecord } from '../session-store.ts'
 
 type Doc<Record extends { id: string }> = Omit<Record, 'id'> & { _id: string }
@@ -16,6 +16,9 @@ export interface CountersDoc {
   eventSequence: number
   depth: number
   scheduled: number
+  /** Of `depth`; the rest is normal. */
+  depthHigh?: number
+  depthBulk?: number
   /** Of the last event: the next one is never dated before it. */
   lastEventAt: number
 }
@@ -37,6 +40,8 @@ export type MessageDoc = Omit<Doc<MessageRecord>, 'priority'> & {
   waiting?: true
   idempotency?: Idempotency
 }
+/** `_id` is `<sessionId> <recipient>`. */
+export type ContactDoc = ContactFacts & { _id: string; sessionId: string }
 /** `place` orders all events; it is given after the commit. Until then the event is `unplaced`. */
 export type EventDoc = Omit<Doc<EventRecord>, 'cursor'> & { place?: number; unplaced?: true }
 export type EndpointDoc = Omit<Doc<EndpointRecord>, 'sealedHeaders' | 'sealedSecret' | 'sealedPreviousSecret'> & {
@@ -68,6 +73,8 @@ interface Collection {
 }
 
 const unfinished = { partialFilterExpression: { unfinished: true } }
+
+const held = { partialFilterExpression: { waiting: true, heldUntil: { $gt: 0 } } }
 
 const collections: Record<keyof Models, Collection> = {
   meta: { fields: { _id: text, value: number }, indexes: [] },
@@ -101,7 +108,16 @@ const collections: Record<keyof Models, Collection> = {
     indexes: [[{ createdAt: -1, _id: -1 }], [{ status: 1, createdAt: -1, _id: -1 }], [{ claimable: 1, _id: 1 }]],
   },
   counters: {
-    fields: { _id: text, messageSequence: number, eventSequence: number, depth: number, scheduled: number, lastEventAt: number },
+    fields: {
+      _id: text,
+      messageSequence: number,
+      eventSequence: number,
+      depth: number,
+      scheduled: number,
+      depthHigh: Number,
+      depthBulk: Number,
+      lastEventAt: number,
+    },
     indexes: [],
   },
   keys: {
@@ -110,6 +126,16 @@ const collections: Record<keyof Models, Collection> = {
   },
   credentials: { fields: { _id: text, sessionId: text, value: bytes }, indexes: [[{ sessionId: 1 }]] },
   dataKeys: { fields: { _id: text, masterKeyId: text, wrapped: bytes }, indexes: [[{ masterKeyId: 1, _id: 1 }]] },
+  contacts: {
+    fields: {
+      _id: text,
+      sessionId: text,
+      firstOutboundAt: maybeNumber,
+      firstInboundAt: maybeNumber,
+      lastInboundAt: maybeNumber,
+    },
+    indexes: [[{ sessionId: 1, firstOutboundAt: 1 }]],
+  },
   messages: {
     fields: {
       _id: text,
@@ -150,6 +176,8 @@ const collections: Record<keyof Models, Collection> = {
       [{ sessionId: 1, lane: 1, sequence: 1, heldUntil: 1, recipient: 1, updatedAt: 1 }, unfinished],
       [{ sendAt: 1, _id: 1 }, { partialFilterExpression: { status: 'scheduled' } }],
       [{ expiresAt: 1 }, { partialFilterExpression: { waiting: true } }],
+      [{ sessionId: 1, heldUntil: 1 }, held],
+      [{ sessionId: 1, lane: 1, recipient: 1, sequence: -1 }, held],
       // One index for both ways: a compound unique index that leaves a field out would still hold those without it.
       [{ sessionId: 1, whatsappId: 1, direction: 1, recipient: 1, participant: 1 }, { unique: true }],
       [
@@ -243,6 +271,7 @@ export interface Models {
   keys: Model<Doc<KeyRecord>>
   credentials: Model<CredentialDoc>
   dataKeys: Model<DataKeyDoc>
+  contacts: Model<ContactDoc>
   messages: Model<MessageDoc>
   events: Model<EventDoc>
   endpoints: Model<EndpointDoc>
@@ -265,6 +294,7 @@ export function createModels(connection: Connection): Models {
     keys: model('keys'),
     credentials: model('credentials'),
     dataKeys: model('dataKeys'),
+    contacts: model('contacts'),
     messages: model('messages'),
     events: model('events'),
     endpoints: model('endpoints'),

@@ -1,12 +1,22 @@
 // Accepting a message: idempotency key, depth, sequence, message and events in one transaction.
 import type { Describe, PublishedEvent } from '../event-store.ts'
 import { isUnfinished } from '../message-status.ts'
-import type { AcceptOutcome, MessageRecord, MessageStore } from '../message-store.ts'
+import type { AcceptOutcome, Lane, MessageRecord, MessageStore } from '../message-store.ts'
+import { recordHeardFrom } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 import { findMessage, insertMessage, toMessage } from './message-row.ts'
-import { insertEvents, publish } from './outbox.ts'
+import { insertEvents, ofOtherLanes, publish } from './outbox.ts'
 
 type AcceptInput = Parameters<MessageStore['accept']>[0]
+
+interface Counters {
+  message_sequence: number
+  event_sequence: number
+  depth: number
+  scheduled: number
+  depth_high: number
+  depth_bulk: number
+}
 
 /** Must run inside `write`. */
 export function acceptMessage(db: SqliteDatabase, input: AcceptInput, describe: Describe<MessageRecord>): AcceptOutcome {
@@ -14,10 +24,10 @@ export function acceptMessage(db: SqliteDatabase, input: AcceptInput, describe: 
   const { sessionId } = input.message
   const counters = db
     .sql(
-      `SELECT message_sequence, event_sequence, depth, scheduled FROM session_counters
+      `SELECT message_sequence, event_sequence, depth, scheduled, depth_high, depth_bulk FROM session_counters
        JOIN sessions ON sessions.id = session_id WHERE session_id = ? AND deleted_at IS NULL`,
     )
-    .get(sessionId) as { message_sequence: number; event_sequence: number; depth: number; scheduled: number } | undefined
+    .get(sessionId) as Counters | undefined
   if (!counters) return { outcome: 'no_session' }
 
   if (idempotency) {
@@ -38,16 +48,28 @@ export function acceptMessage(db: SqliteDatabase, input: AcceptInput, describe: 
     ).run(sessionId, idempotency.key, idempotency.bodyHash, message.id, idempotency.expiresAt)
   }
   const drafts = describe(message)
+  const added = Number(isUnfinished(message.status))
+  const [addedHigh, addedBulk] = ofOtherLanes({ lane: message.priority, depth: added })
   db.sql(
-    'UPDATE session_counters SET message_sequence = ?, event_sequence = ?, depth = ?, scheduled = ? WHERE session_id = ?',
+    `UPDATE session_counters SET message_sequence = ?, event_sequence = ?, depth = ?, scheduled = ?, depth_high = ?, depth_bulk = ?
+     WHERE session_id = ?`,
   ).run(
     message.sequence ?? counters.message_sequence,
     counters.event_sequence + drafts.length,
-    counters.depth + Number(isUnfinished(message.status)),
+    counters.depth + added,
     counters.scheduled + Number(isScheduled),
+    counters.depth_high + addedHigh,
+    counters.depth_bulk + addedBulk,
     sessionId,
   )
-  return { outcome: 'accepted', message, published: insertEvents(db, sessionId, drafts, counters.event_sequence) }
+  const published = insertEvents(db, sessionId, drafts, counters.event_sequence)
+  return { outcome: 'accepted', message, position: isScheduled ? null : depthBefore(counters, message.priority), published }
+}
+
+/** How many stand before the end of this lane. */
+function depthBefore(counters: Counters, lane: Lane): number {
+  if (lane === 'high') return counters.depth_high
+  return lane === 'bulk' ? counters.depth : counters.depth - counters.depth_bulk
 }
 
 function earlierAnswer(
@@ -79,6 +101,7 @@ export function storeInbound(
     .get(message.sessionId, message.whatsappId, message.recipient, message.participant ?? '')
   if (known || !db.sql('SELECT 1 FROM session_counters WHERE session_id = ?').get(message.sessionId)) return null
   insertMessage(db, message)
+  recordHeardFrom(db, message, message.reachedAt.received ?? message.createdAt)
   return { record: message, published: publish(db, message.sessionId, describe(message)) }
 }
 

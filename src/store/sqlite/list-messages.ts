@@ -2,7 +2,8 @@
 import { decodeCursor, toPage } from '../cursor.ts'
 import type { MessageStore, UnfinishedMessage } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
-import { findMessage, laneNumber, laneOf, toMessage } from './message-row.ts'
+import { findMessage, laneNumber, toMessage } from './message-row.ts'
+import { toUnfinished } from './queued-messages.ts'
 
 type ListQuery = Parameters<MessageStore['list']>[0]
 type Value = string | number
@@ -51,14 +52,7 @@ export function listUnfinished(
       .all(sessionId, lane, query.limit),
   )
   return rows
-    .map((row) => ({
-      id: row['id'] as string,
-      sequence: row['sequence'] as number,
-      priority: laneOf(row['lane'] as number),
-      status: row['status'] as UnfinishedMessage['status'],
-      recipient: row['recipient'] as string,
-      heldUntil: row['held_until'] as number | null,
-    }))
+    .map(toUnfinished)
     .toSorted((a, b) => a.sequence - b.sequence)
     .slice(0, query.limit)
 }
@@ -73,8 +67,9 @@ export function listSessionsWithStale(db: SqliteDatabase, before: number, limit:
     if (!next) break
     last = next['session_id'] as string
     const stale = db
-      .sql(`SELECT 1 FROM messages WHERE session_id = ? AND status IN ('queued', 'sending') AND updated_at < ? LIMIT 1`)
-      .get(last, before)
+      .sql(`SELECT 1 FROM messages WHERE session_id = ? AND status IN ('queued', 'sending') AND updated_at < ?
+         AND (held_until IS NULL OR held_until < ?) LIMIT 1`)
+      .get(last, before, before)
     if (stale) found.push(last)
   }
   return found

@@ -1,7 +1,8 @@
 // Messages as rows of SQLite and back, and the one way a change of a message is written.
 import type { Describe, Outcome } from '../event-store.ts'
-import { isUnfinished } from '../message-status.ts'
+import { isUnfinished, reachesContact } from '../message-status.ts'
 import { lanes, type HeldBy, type Lane, type MessageRecord, type MessageStatus } from '../message-store.ts'
+import { recordWrittenTo } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 import { publish } from './outbox.ts'
 
@@ -137,6 +138,8 @@ export function saveChange(
   const published = publish(db, after.sessionId, describe(after), {
     depth: Number(isUnfinished(after.status)) - Number(isUnfinished(before.status)),
     scheduled: Number(after.status === 'scheduled') - Number(before.status === 'scheduled'),
+    lane: after.priority,
   })
+  if (reachesContact(before, after)) recordWrittenTo(db, after, after.reachedAt.sending ?? after.updatedAt)
   return { record: after, published }
 }

@@ -2,9 +2,11 @@
 import { advanced } from '../message-status.ts'
 import type { MessageRecord, MessageStore } from '../message-store.ts'
 import { acceptMessage, findByWhatsappId, storeInbound } from './accept-message.ts'
+import { newContacts } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 import { listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
 import { findMessage, saveChange, toMessage } from './message-row.ts'
+import { listHeld, listQueue, pacingFacts } from './queued-messages.ts'
 import { requireEpoch } from './session-row.ts'
 import { takeMessage } from './take-message.ts'
 
@@ -44,6 +46,20 @@ export function createMessages(db: SqliteDatabase): MessageStore {
         return changes === 1
       }),
 
+    releaseHeld: ({ sessionId, epoch, at }) =>
+      db.write(() => {
+        requireEpoch(db, sessionId, epoch)
+        const release = db.sql(
+          `UPDATE messages SET held_until = ? WHERE session_id = ? AND status = 'queued' AND held_until IS NOT NULL AND held_until > ?`,
+        )
+        return Number(release.run(at, sessionId, at).changes)
+      }),
+
+    pacingFacts: (sessionId, id) => db.read(() => pacingFacts(db, sessionId, id)),
+    listHeld: (sessionId, after, limit) => db.read(() => listHeld(db, sessionId, after, limit)),
+    newContacts: (sessionId, since, now) => db.read(() => newContacts(db, sessionId, since, now)),
+    listQueue: (sessionId, limit) => db.read(() => listQueue(db, sessionId, limit)),
+
     cancel: (sessionId, id, at, describe) =>
       db.write(() => {
         const message = findMessage(db, sessionId, id)
@@ -60,9 +76,7 @@ export function createMessages(db: SqliteDatabase): MessageStore {
           .map(toMessage)
           .flatMap((message) => {
             const after = advanced(message, { to: 'queued', at: now })
-            return after
-              ? [saveChange(db, message, { ...after, sequence: nextSequence(db, message.sessionId) }, describe)]
-              : []
+            return after ? [saveChange(db, message, { ...after, sequence: nextSequence(db, message.sessionId) }, describe)] : []
           }),
       ),
 

@@ -1,15 +1,17 @@
 // Events and the deliveries they call for, written inside the transaction of the change they tell of.
 import { newId } from '../../platform/id.ts'
 import { matchesEvent } from '../endpoint-pattern.ts'
-import { firstAttemptGraceMs, type EventDraft, type PublishedEvent } from '../event-store.ts'
+import { firstAttemptGraceMs, type EventDraft, type NewDelivery, type PublishedEvent } from '../event-store.ts'
+import type { Lane } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
 /** What a change does to its session's counters. */
 export interface CounterChange {
   depth: number
   scheduled: number
+  lane: Lane
 }
-const noChange: CounterChange = { depth: 0, scheduled: 0 }
+const noChange: CounterChange = { depth: 0, scheduled: 0, lane: 'normal' }
 
 /** Must run inside `write`. A session that is gone publishes nothing. */
 export function publish(
@@ -21,12 +23,17 @@ export function publish(
   if (drafts.length === 0 && change.depth === 0 && change.scheduled === 0) return []
   const counters = db
     .sql(
-      `UPDATE session_counters SET event_sequence = event_sequence + ?, depth = depth + ?, scheduled = scheduled + ?
-       WHERE session_id = ? RETURNING event_sequence`,
+      `UPDATE session_counters SET event_sequence = event_sequence + ?, depth = depth + ?, scheduled = scheduled + ?,
+         depth_high = depth_high + ?, depth_bulk = depth_bulk + ? WHERE session_id = ? RETURNING event_sequence`,
     )
-    .get(drafts.length, change.depth, change.scheduled, sessionId)
+    .get(drafts.length, change.depth, change.scheduled, ...ofOtherLanes(change), sessionId)
   if (!counters) return []
   return insertEvents(db, sessionId, drafts, Number(counters['event_sequence']) - drafts.length)
+}
+
+/** What changes of `depth_high` and `depth_bulk`. */
+export function ofOtherLanes({ lane, depth }: Pick<CounterChange, 'lane' | 'depth'>): [high: number, bulk: number] {
+  return [lane === 'high' ? depth : 0, lane === 'bulk' ? depth : 0]
 }
 
 /** For callers that have raised the session's event sequence by `drafts.length` themselves. */

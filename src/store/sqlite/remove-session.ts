@@ -10,6 +10,7 @@ const pages = [
   `DELETE FROM deliveries WHERE n IN (
      SELECT n FROM deliveries WHERE endpoint_id IN (SELECT id FROM endpoints WHERE session_id = ?) LIMIT ?)`,
   'DELETE FROM events WHERE n IN (SELECT n FROM events WHERE session_id = ? LIMIT ?)',
+  'DELETE FROM contacts WHERE (session_id, recipient) IN (SELECT session_id, recipient FROM contacts WHERE session_id = ? LIMIT ?)',
   'DELETE FROM health_samples WHERE n IN (SELECT n FROM health_samples WHERE session_id = ? LIMIT ?)',
 ]
 const rest = [

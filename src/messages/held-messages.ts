@@ -1,0 +1,57 @@
+// The messages of one held session that stepped aside: when the next of them is due, and back into the queue with it.
+import type { MessageStore } from '../store/message-store.ts'
+import { compareQueue, returnHeld, type CompareDeps } from './compare-queue.ts'
+import type { SendQueues } from './send-queue.ts'
+
+interface HeldDeps {
+  messages: Pick<MessageStore, 'listHeld' | 'listUnfinished'>
+  queues: Pick<SendQueues, 'findWaiting' | 'listWaiting' | 'removeAll' | 'addAll'>
+  isTrusted: CompareDeps['isTrusted']
+}
+
+/** With more than this due at once the whole queue is compared. */
+const page = 500
+
+export class HeldMessages {
+  readonly #deps: HeldDeps
+  readonly #sessionId: string
+  #nextAt = Infinity
+
+  constructor(deps: HeldDeps, sessionId: string) {
+    this.#deps = deps
+    this.#sessionId = sessionId
+  }
+
+  /** When the next hold ends, milliseconds since the epoch; Infinity when there is none. */
+  get nextAt(): number {
+    return this.#nextAt
+  }
+
+  get isEmpty(): boolean {
+    return this.#nextAt === Infinity
+  }
+
+  added(heldUntil: number): void {
+    this.#nextAt = Math.min(this.#nextAt, heldUntil)
+  }
+
+  /** The queue has just been compared with the store: what is due waits in it. */
+  async compared(): Promise<void> {
+    const [next] = await this.#deps.messages.listHeld(this.#sessionId, Date.now(), 1)
+    this.#nextAt = next?.heldUntil ?? Infinity
+  }
+
+  /** Puts back what is due; one comparison with the clock when nothing is. With no job active. */
+  async returnDue(): Promise<void> {
+    if (Date.now() < this.#nextAt) return
+    const now = Date.now()
+    // Also those that came back earlier and wait still: the oldest of all goes first.
+    const held = await this.#deps.messages.listHeld(this.#sessionId, 0, page)
+    const due = held.filter(({ heldUntil }) => heldUntil !== null && heldUntil <= now)
+    if (due.length === page) await compareQueue(this.#deps, this.#sessionId)
+    else await returnHeld(this.#deps, this.#sessionId, due)
+    const next = due.length < held.length ? held[due.length] : undefined
+    if (next || held.length < page) this.#nextAt = next?.heldUntil ?? Infinity
+    else await this.compared()
+  }
+}
