@@ -1,7 +1,7 @@
 // Events and the deliveries they call for, written inside the transaction of the change they tell of.
 import { newId } from '../../platform/id.ts'
 import { matchesEvent } from '../endpoint-pattern.ts'
-import { firstAttemptGraceMs, type EventDraft, type NewDelivery, type PublishedEvent } from '../event-store.ts'
+import { firstAttemptGraceMs, type EventDraft, type PublishedEvent } from '../event-store.ts'
 import type { Lane } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
