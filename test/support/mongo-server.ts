@@ -34,16 +34,26 @@ interface Server {
   stop: () => Promise<void>
 }
 
+export interface OwnServer extends Server {
+  /** SIGSTOP and SIGCONT. */
+  pause(): void
+  resume(): void
+}
+
 /** A server, or the reason why there is none. */
 async function provideMongo(): Promise<Server | string> {
   const given = process.env['MONGODB_TEST_URL']
-  if (given) return { url: given, stop: () => Promise.resolve() }
+  return given ? { url: given, stop: () => Promise.resolve() } : startOwnMongo()
+}
+
+/** A server that a test may break, with test commands; `standalone` without transactions. Or the reason why there is none. */
+export async function startOwnMongo(options: { standalone?: boolean } = {}): Promise<OwnServer | string> {
   const mongod = process.env['MONGOMS_SYSTEM_BINARY'] ?? (await onPath('mongod'))
-  if (mongod) return startMongod(mongod)
+  if (mongod) return startMongod(mongod, options.standalone ?? false)
   const python = await onPath('python3')
   if (!python) return 'no MONGODB_TEST_URL, no mongod and no python3 to install SecantusDB with'
   const program = await installSecantus(python)
-  return program.startsWith('!') ? program.slice(1) : startSecantus(program)
+  return program.startsWith('!') ? program.slice(1) : startSecantus(program, options.standalone ?? false)
 }
 
 async function onPath(name: string): Promise<string | undefined> {
@@ -97,25 +107,24 @@ async function installSecantus(python: string): Promise<string> {
   }
 }
 
-async function startSecantus(program: string): Promise<Server> {
+async function startSecantus(program: string, standalone: boolean): Promise<OwnServer> {
   const dir = await mkdtemp(join(tmpdir(), 'uj-mongo-'))
   const port = await freePort()
-  const server = spawn(program, ['--host', '127.0.0.1', '--port', String(port), '--storage-path', dir], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const args = ['--host', '127.0.0.1', '--port', String(port), '--storage-path', dir, '--enable-test-commands']
+  const server = spawn(program, [...args, ...(standalone ? ['--standalone'] : [])], { stdio: ['ignore', 'pipe', 'pipe'] })
   let isReady = false
   for (const stream of [server.stdout, server.stderr]) {
     createInterface({ input: stream }).on('line', (line) => (isReady ||= line.includes('secantus listening on')))
   }
   await started(server, () => isReady)
-  return { url: `mongodb://127.0.0.1:${port}/`, stop: () => end(server, dir) }
+  return own(server, dir, `mongodb://127.0.0.1:${port}/`)
 }
 
-async function startMongod(program: string): Promise<Server> {
+async function startMongod(program: string, standalone: boolean): Promise<OwnServer> {
   const dir = await mkdtemp(join(tmpdir(), 'uj-mongo-'))
   const port = await freePort()
-  const args = ['--replSet', 'test', '--bind_ip', '127.0.0.1', '--port', String(port), '--dbpath', dir, '--quiet']
-  const server = spawn(program, args, { stdio: 'ignore' })
+  const args = ['--bind_ip', '127.0.0.1', '--port', String(port), '--dbpath', dir, '--setParameter', 'enableTestCommands=1']
+  const server = spawn(program, [...args, ...(standalone ? [] : ['--replSet', 'test'])], { stdio: 'ignore' })
   const connection = createConnection(`mongodb://127.0.0.1:${port}/?directConnection=true`, { serverSelectionTimeoutMS: 500 })
   connection.on('error', () => undefined)
   const admin = async (command: Record<string, unknown>) => {
@@ -123,10 +132,19 @@ async function startMongod(program: string): Promise<Server> {
     return connection.db?.admin().command(command)
   }
   await started(server, () => admin({ ping: 1 }).then(Boolean, () => false))
-  await admin({ replSetInitiate: { _id: 'test', members: [{ _id: 0, host: `127.0.0.1:${port}` }] } })
+  if (!standalone) await admin({ replSetInitiate: { _id: 'test', members: [{ _id: 0, host: `127.0.0.1:${port}` }] } })
   await started(server, () => admin({ hello: 1 }).then((answer) => answer?.['isWritablePrimary'] === true))
   await connection.close()
-  return { url: `mongodb://127.0.0.1:${port}/?replicaSet=test`, stop: () => end(server, dir) }
+  return own(server, dir, `mongodb://127.0.0.1:${port}/${standalone ? '' : '?replicaSet=test'}`)
+}
+
+function own(server: ChildProcess, dir: string, url: string): OwnServer {
+  return {
+    url,
+    pause: () => void server.kill('SIGSTOP'),
+    resume: () => void server.kill('SIGCONT'),
+    stop: () => end(server, dir),
+  }
 }
 
 async function started(server: ChildProcess, isReady: () => boolean | Promise<boolean>): Promise<void> {

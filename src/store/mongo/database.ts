@@ -2,13 +2,16 @@
 import { createConnection, type ClientSession, type Connection } from 'mongoose'
 import { backoffMs } from '../../platform/backoff.ts'
 import { monotonicMs, sleep, withDeadline } from '../../platform/clock.ts'
-import { AppError } from '../../platform/errors.ts'
-import { hasLabel, isDuplicate, transientLabel, translated, unknownCommitLabel } from './mongo-error.ts'
+import { AppError, hasCode } from '../../platform/errors.ts'
+import { hasLabel, isConnectionLost, isDuplicate, isRefusal, transientLabel, translated } from './mongo-error.ts'
 import { migrate } from './migrations.ts'
 import { createModels, type Models } from './schemas.ts'
 
-/** A read, or a transaction with all its tries, takes no longer. */
+/** A read, a write, or a transaction with all its tries, takes no longer for its caller. */
 const deadlineMs = 8_000
+/** One statement that is not answered within this time ends its transaction. */
+const statementMs = 6_000
+const abandonAttempts = 30
 const retryPolicy = { baseMs: 4, capMs: 250, floorMs: 1 }
 const majority = { w: 'majority', wtimeoutMS: deadlineMs } as const
 
@@ -30,7 +33,8 @@ export class MongoDatabase {
     const connection = createConnection(url, {
       serverSelectionTimeoutMS: 5_000,
       connectTimeoutMS: 5_000,
-      socketTimeoutMS: 2 * deadlineMs,
+      socketTimeoutMS: statementMs,
+      waitQueueTimeoutMS: 5_000,
       maxPoolSize: 20,
       promoteBuffers: true,
       retryWrites: true,
@@ -50,48 +54,40 @@ export class MongoDatabase {
       return new MongoDatabase(connection, models)
     } catch (error) {
       await connection.close().catch(() => undefined)
-      throw translated(error)
+      throw translated(error, 'store_unavailable')
     }
   }
 
-  /** @throws AppError `store_unavailable` after a deadline too */
-  async read<T>(work: () => Promise<T>): Promise<T> {
-    this.#requireOpen()
-    try {
-      return await withDeadline(work(), deadlineMs, 'store_unavailable')
-    } catch (error) {
-      throw translated(error)
-    }
+  /** @throws AppError `store_unavailable`, after a deadline too */
+  read<T>(work: () => Promise<T>): Promise<T> {
+    return this.#bounded(work, 'store_unavailable')
   }
 
-  /** One write of one document, or of many that need not stand together. */
-  async write<T>(work: () => Promise<T>): Promise<T> {
-    this.#requireOpen()
-    return this.#noted(this.read(work))
+  /** One write of one document, or of many that need not stand together. @throws AppError `store_unavailable`, `accept_outcome_unknown` */
+  write<T>(work: () => Promise<T>): Promise<T> {
+    return this.#noted(this.#bounded(work, 'accept_outcome_unknown'))
   }
 
   /**
    * `work` in a transaction, from the beginning again while another one is in the way. Writes of the same `key` (a session) in this
    * process take turns.
-   * @throws AppError `store_unavailable`: nothing was written; `accept_outcome_unknown`: the commit was sent and not answered
+   * @throws AppError `store_unavailable`: nothing was or will be written; `accept_outcome_unknown`: the commit was sent and not answered
    */
   async transact<T>(key: string, work: (session: ClientSession) => Promise<T>): Promise<T> {
     this.#requireOpen()
-    const before = this.#turns.get(key) ?? Promise.resolve()
-    const turn = before.then(
-      () => this.#transact(work),
-      () => this.#transact(work),
-    )
+    const run: Run = { end: monotonicMs() + deadlineMs, isCommitting: false, isGivenUp: false }
+    const start = () => giveUpInTime(this.#noted(this.#transact(run, work)), run)
+    const turn = (this.#turns.get(key) ?? Promise.resolve()).then(start, start)
     this.#turns.set(key, turn)
     try {
-      return await this.#noted(turn)
+      return await turn
     } finally {
       if (this.#turns.get(key) === turn) this.#turns.delete(key)
     }
   }
 
   async ping(): Promise<void> {
-    await this.read(async () => this.#connection.db?.command({ ping: 1 }, { timeoutMS: 3_000 }))
+    await this.read(async () => this.#connection.db?.command({ ping: 1 }))
   }
 
   close(): Promise<void> {
@@ -100,12 +96,21 @@ export class MongoDatabase {
   }
 
   async #close(): Promise<void> {
-    await Promise.allSettled(this.#running)
+    await withDeadline(Promise.allSettled(this.#running), deadlineMs).catch(() => undefined)
     await withDeadline(this.#connection.close(), 5_000).catch(() => this.#connection.close(true))
   }
 
   #requireOpen(): void {
     if (this.#closed) throw new AppError('store_unavailable', 'The store is closed.')
+  }
+
+  async #bounded<T>(work: () => Promise<T>, late: 'store_unavailable' | 'accept_outcome_unknown'): Promise<T> {
+    this.#requireOpen()
+    try {
+      return await withDeadline(work(), deadlineMs, late)
+    } catch (error) {
+      throw translated(error, late)
+    }
   }
 
   async #noted<T>(promise: Promise<T>): Promise<T> {
@@ -117,38 +122,77 @@ export class MongoDatabase {
     }
   }
 
-  async #transact<T>(work: (session: ClientSession) => Promise<T>): Promise<T> {
-    const end = monotonicMs() + deadlineMs
+  async #transact<T>(run: Run, work: (session: ClientSession) => Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt++) {
+      if (run.isGivenUp) throw new AppError('store_unavailable')
+      run.isCommitting = false
       try {
-        return await this.#attempt(work, end)
+        return await this.#attempt(run, work)
       } catch (error) {
         // A duplicate that stands in the way of this try is seen by the next one, which then decides by it.
         const again = hasLabel(error, transientLabel) || (isDuplicate(error) && attempt === 0)
-        if (!again || monotonicMs() > end) throw translated(error)
+        const isLost = isConnectionLost(error) && !run.isCommitting
+        if (!(again || isLost) || monotonicMs() > run.end) throw translated(error, 'store_unavailable')
         await sleep(backoffMs(retryPolicy, attempt))
       }
     }
   }
 
-  async #attempt<T>(work: (session: ClientSession) => Promise<T>, end: number): Promise<T> {
-    const session = await withDeadline(this.#connection.startSession(), deadlineMs, 'store_unavailable')
+  /** No deadline cuts `work` off: a statement of a transaction that was aborted beside it would count on its own. */
+  async #attempt<T>(run: Run, work: (session: ClientSession) => Promise<T>): Promise<T> {
+    const session = await this.#connection.startSession()
     try {
-      session.startTransaction({
-        readConcern: { level: 'snapshot' },
-        writeConcern: majority,
-        readPreference: 'primary',
-        maxCommitTimeMS: deadlineMs,
-      })
-      const result = await withDeadline(work(session), Math.max(end - monotonicMs(), 100), 'store_unavailable')
-      await commit(session, end)
+      session.startTransaction({ readConcern: { level: 'snapshot' }, writeConcern: majority, readPreference: 'primary' })
+      const result = await work(session)
+      if (run.isGivenUp) throw new AppError('store_unavailable')
+      run.isCommitting = true
+      await commit(session, run.end)
       return result
     } catch (error) {
-      if (session.inTransaction()) await withDeadline(session.abortTransaction(), 2_000).catch(() => undefined)
+      if (session.inTransaction()) await session.abortTransaction().catch(() => this.#abandon(session))
+      if (isConnectionLost(error) || hasCode(error, 'accept_outcome_unknown')) this.#abandon(session)
       throw error
     } finally {
       void session.endSession().catch(() => undefined)
     }
+  }
+
+  /** The server may still hold this transaction's locks, for up to a minute: told to let go, as soon as it can be reached. */
+  #abandon(session: ClientSession): void {
+    const letGo = async () => {
+      for (let attempt = 0; attempt < abandonAttempts && !this.#closed; attempt++) {
+        try {
+          return void (await this.#connection.db?.admin().command({ killSessions: [session.id] }))
+        } catch {
+          await sleep(1_000, undefined, false)
+        }
+      }
+    }
+    void letGo()
+  }
+}
+
+/** One call of `transact`, over all its tries. */
+interface Run {
+  end: number
+  /** From here on the server may have it. */
+  isCommitting: boolean
+  /** The caller has been answered: nothing may be committed any more. */
+  isGivenUp: boolean
+}
+
+async function giveUpInTime<T>(turn: Promise<T>, run: Run): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      run.isGivenUp = true
+      reject(new AppError(run.isCommitting ? 'accept_outcome_unknown' : 'store_unavailable'))
+    }, run.end - monotonicMs())
+  })
+  try {
+    return await Promise.race([turn, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -156,11 +200,11 @@ export class MongoDatabase {
 async function commit(session: ClientSession, end: number): Promise<void> {
   for (;;) {
     try {
-      return await withDeadline(session.commitTransaction(), Math.max(end - monotonicMs(), 100), 'accept_outcome_unknown')
+      return await session.commitTransaction()
     } catch (error) {
-      if (!hasLabel(error, unknownCommitLabel)) throw error
+      if (hasLabel(error, transientLabel) || isRefusal(error)) throw error
       if (monotonicMs() > end) throw new AppError('accept_outcome_unknown', undefined, { cause: error })
-      await sleep(20)
+      await sleep(50)
     }
   }
 }
