@@ -1,4 +1,4 @@
-// Writes what is generated from tables in the code: docs/errors.md, README's environment table and .env.example. A test compares them.
+// Writes what is generated from tables in the code: docs/errors.md, docs/health.md, README's environment table and .env.example. A test compares them.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { generatedFiles } from './support/generated-docs.ts'

@@ -1,10 +1,12 @@
 // The scheduler: work that repeats. Any number of them may run; each time of a tick is run by one.
+import { SessionScorer } from '../src/health/score-sessions.ts'
 import { requeueStranded } from '../src/messages/requeue-stranded.ts'
 import { loadConfig } from '../src/platform/config.ts'
 import { runProcess } from '../src/platform/lifecycle.ts'
 import { createLog } from '../src/platform/log.ts'
 import { closeRedis, connectRedis, requireRedis } from '../src/platform/redis.ts'
 import { runTicks, type Tick } from '../src/platform/tick.ts'
+import type { PublishedEvent } from '../src/store/event-store.ts'
 import { openStore } from '../src/store/open-store.ts'
 import { retention, sweepStore } from '../src/store/sweep-store.ts'
 import { createDeliveryQueue, createRetryQueue } from '../src/webhooks/delivery-queue.ts'
@@ -29,6 +31,9 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
     await retryQueue.close()
   })
 
+  const announce = (published: PublishedEvent[]) => announceEvents({ deliveryQueue, log }, published)
+  const scorer = new SessionScorer({ store, redis, prefix, announce, log })
+
   const ticks: Tick[] = [
     {
       name: 'webhook-retries',
@@ -45,9 +50,15 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
           messages: store.messages,
           redis,
           prefix,
-          announce: (published) => announceEvents({ deliveryQueue, log }, published),
+          announce,
           log,
         }),
+    },
+    {
+      name: 'health',
+      everyMs: 5_000,
+      deadlineMs: 20_000,
+      run: (signal) => scorer.tick(signal),
     },
     {
       name: 'retention',

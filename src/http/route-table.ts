@@ -1,5 +1,6 @@
 // Every route of the API, in the order they are tried: the busiest first.
 import type { Route } from './route.ts'
+import { healthRoutes } from './routes/health-routes.ts'
 import { keyRoutes } from './routes/key-routes.ts'
 import { messageRoutes } from './routes/message-routes.ts'
 import { operationRoutes } from './routes/operation-routes.ts'
@@ -8,6 +9,6 @@ import { pairingRoutes } from './routes/pairing-routes.ts'
 import { sessionRoutes } from './routes/session-routes.ts'
 import { webhookRoutes } from './routes/webhook-routes.ts'
 
-const ofSessions = [...messageRoutes, ...sessionRoutes, ...pairingRoutes, ...keyRoutes, ...webhookRoutes]
+const ofSessions = [...messageRoutes, ...sessionRoutes, ...healthRoutes, ...pairingRoutes, ...keyRoutes, ...webhookRoutes]
 
 export const routeTable: readonly Route[] = [...ofSessions, ...operationRoutes(ofSessions), ...pageRoutes]

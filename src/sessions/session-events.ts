@@ -13,6 +13,11 @@ export const describeRestriction: Describe<SessionRecord> = (after) => [
   { type: 'session.restricted', data: { session: sessionView(after) } },
 ]
 
+/** Told when the level changes; why, is in the session's `health`. */
+export const describeHealth: Describe<SessionRecord> = (after) => [
+  { type: 'session.health', data: { session: sessionView(after) } },
+]
+
 /** For changes that nobody needs to be told of. */
 export const describeNothing: Describe<SessionRecord> = () => []
 

@@ -45,6 +45,11 @@ export function troubledKey(prefix: string): string {
   return redisKey(prefix, 'fleet', 'troubled')
 }
 
+/** Hash session id → milliseconds since the epoch: connected by its status, but no worker has reported its socket since then. */
+export function unheardKey(prefix: string): string {
+  return redisKey(prefix, 'fleet', 'unheard')
+}
+
 /** Answer to one command; lives 60 s. */
 export function answerKey(prefix: string, commandId: string): string {
   return redisKey(prefix, 'command', commandId)

@@ -1,6 +1,6 @@
 // A session as the API and its events show it.
 import { isoTime } from '../platform/clock.ts'
-import type { SessionRecord, SessionSettings } from '../store/session-store.ts'
+import type { SessionHealth, SessionRecord, SessionSettings } from '../store/session-store.ts'
 
 export interface SessionView {
   [field: string]: unknown
@@ -12,7 +12,7 @@ export interface SessionView {
   lid: string | null
   pushName: string | null
   restriction?: { reason: string; until: string }
-  health: { score: number; level: string } | null
+  health: (Omit<SessionHealth, 'at'> & { at: string }) | null
   settings: Omit<SessionSettings, 'proxyUrl'> & { proxyUrl?: string }
   metadata: Record<string, string>
   createdAt: string
@@ -33,7 +33,7 @@ export function sessionView(session: SessionRecord): SessionView {
     ...(session.restriction === null
       ? {}
       : { restriction: { reason: session.restriction.reason, until: isoTime(session.restriction.until) } }),
-    health: session.health,
+    health: session.health === null ? null : { ...session.health, at: isoTime(session.health.at) },
     settings: proxyUrl === null ? settings : { ...settings, proxyUrl: withoutPassword(proxyUrl) },
     metadata: session.metadata,
     createdAt: isoTime(session.createdAt),

@@ -1,4 +1,4 @@
-// Health samples as the store keeps them.
+// Health samples as the store keeps them, and what the health score asks about a session's messages.
 
 export interface HealthSample {
   sessionId: string
@@ -6,8 +6,29 @@ export interface HealthSample {
   score: number
   level: string
   reasons: { code: string; points: number; text: string }[]
-  signals: Record<string, number | string | null>
+  signals: Record<string, number | string | boolean | null>
   actions: { action: string; reason: string }[]
+}
+
+/** What waits to be sent. Times are milliseconds since the epoch. */
+export interface SessionWork {
+  /** Rises whenever something of the session is told: while it stays, its messages are as they were. */
+  revision: number
+  /** Queued and sending ones. */
+  depth: number
+  oldestQueuedAt: number | null
+  /** When the oldest that nothing keeps back was queued; null when all are held, or none wait. */
+  readySince: number | null
+  /** When the oldest `sending` one was first handed over. */
+  sendingSince: number | null
+}
+
+/** An outbound message that WhatsApp has acknowledged. */
+export interface AckedMessage {
+  sendingAt: number
+  sentAt: number
+  /** Or read, or played. */
+  isDelivered: boolean
 }
 
 export interface HealthStore {
@@ -15,4 +36,10 @@ export interface HealthStore {
   latest(sessionId: string): Promise<HealthSample | null>
   /** Oldest first. */
   list(sessionId: string, since: number, limit: number): Promise<HealthSample[]>
+  /** Puts `into`, which is stored under its time already, in the place of itself and of those of the times in `from`. */
+  merge(sessionId: string, merges: { into: HealthSample; from: number[] }[]): Promise<void>
+  /** Of each session that exists. */
+  work(sessionIds: readonly string[], now: number): Promise<Map<string, SessionWork>>
+  /** Newest accepted first. */
+  acked(sessionId: string, limit: number): Promise<AckedMessage[]>
 }

@@ -29,6 +29,15 @@ export interface SessionSettings {
   proxyUrl: string | null
 }
 
+export interface SessionHealth {
+  score: number
+  level: string
+  /** What costs most points; null while nothing does. */
+  reason: { code: string; points: number; text: string } | null
+  /** When it was scored so, milliseconds since the epoch. */
+  at: number
+}
+
 export interface SessionRecord {
   id: string
   displayName: string
@@ -38,7 +47,8 @@ export interface SessionRecord {
   lid: string | null
   pushName: string | null
   restriction: { reason: string; until: number } | null
-  health: { score: number; level: string } | null
+  /** Null before the first score. */
+  health: SessionHealth | null
   settings: SessionSettings
   metadata: Record<string, string>
   pairingPhoneNumber: string | null
@@ -126,7 +136,7 @@ export interface SessionStore {
   /** By the health job; not fenced. */
   setHealth(
     id: string,
-    health: { score: number; level: string },
+    health: SessionHealth,
     describe: Describe<SessionRecord>,
   ): Promise<Outcome<SessionRecord> | null>
 }

@@ -1,7 +1,17 @@
 // Which sends wait for the server's ack, and what comes too late for them. Bytes written are no acceptance; only this is.
 import { monotonicMs } from '../platform/clock.ts'
 
-export type AckResult = { kind: 'acked'; at: number } | { kind: 'error'; error: number } | { kind: 'unknown'; reason: string }
+export type AckResult =
+  | { kind: 'acked'; at: number }
+  | { kind: 'error'; error: number }
+  | ({ kind: 'unsent' } & Unsent)
+  | { kind: 'unknown'; reason: string }
+
+/** Why not one byte of a message left. `error`: the number with which the server refused what is asked before a message. */
+export interface Unsent {
+  error: number | null
+  reason: string
+}
 
 const maxGivenUp = 1_000
 const maxUnacked = 1_000
@@ -40,6 +50,7 @@ export class PendingAcks {
     clearTimeout(timer)
     this.#waiting.delete(whatsappId)
     if (result.kind === 'unknown') this.#giveUp(whatsappId)
+    else if (result.kind === 'unsent') this.#unacked.delete(whatsappId)
     return result
   }
 
@@ -55,6 +66,11 @@ export class PendingAcks {
   /** Ends the wait for one message that will not be acked. */
   fail(whatsappId: string, reason: string): void {
     this.#waiting.get(whatsappId)?.({ kind: 'unknown', reason })
+  }
+
+  /** Ends the wait for one message that never left. */
+  unsent(whatsappId: string, why: Unsent): void {
+    this.#waiting.get(whatsappId)?.({ kind: 'unsent', ...why })
   }
 
   /** `late`: the send was given up, and this settles it after all. `error` is the server's number, when it refused. */

@@ -110,6 +110,16 @@ describeStores('keeping', (t) => {
     expect(await t.store.health.latest('ses_none')).toBeNull()
   })
 
+  test('samples are put together in place, those of another session left alone', async () => {
+    const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
+    await t.store.health.append([10, 20, 30, 40].flatMap((at) => [sample(id, at), sample(other, at)]))
+    const worst = { ...sample(id, 20), score: 12, level: 'critical', actions: [] }
+    await t.store.health.merge(id, [{ into: worst, from: [10, 20, 30] }])
+    await t.store.health.merge(id, [])
+    expect(await t.store.health.list(id, 0, 10)).toEqual([worst, sample(id, 40)])
+    expect(await t.store.health.list(other, 0, 10)).toHaveLength(4)
+  })
+
   test('retention removes what is old in bounded steps, and never what still has to be sent', async () => {
     const id = await createHeldSession(t.store)
     const now = Date.now()

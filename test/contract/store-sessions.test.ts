@@ -102,7 +102,7 @@ describeStores('sessions', (t) => {
     expect(await t.store.keys.findByHash(input.key.hash)).toBeNull()
     expect(await t.store.sessions.edit(id, { displayName: 'x' })).toBeNull()
     expect(await t.store.sessions.request(id, 'connect', 78)).toBeNull()
-    expect(await t.store.sessions.setHealth(id, { score: 1, level: 'critical' }, tellsNothing)).toBeNull()
+    expect(await t.store.sessions.setHealth(id, { score: 1, level: 'critical', reason: null, at: 1 }, tellsNothing)).toBeNull()
     expect(await t.store.events.append(id, [{ type: 'session.qr', data: {} }])).toEqual([])
     expect((await t.store.sessions.get(id))?.deletedAt).toBe(77)
     expect((await t.store.sessions.listClaimable({ limit: 10 })).map((each) => each.id)).toEqual([id])
@@ -188,9 +188,10 @@ describeStores('sessions', (t) => {
   test('health is shown on the session and told once it is written', async () => {
     const id = await createHeldSession(t.store)
     await t.store.endpoints.create(newEndpoint({ sessionId: id }))
-    const outcome = await t.store.sessions.setHealth(id, { score: 61, level: 'recovering' }, tells('session.health'))
+    const health = { score: 61, level: 'recovering', reason: { code: 'reconnects', points: 39, text: 'Often.' }, at: 1_000 }
+    const outcome = await t.store.sessions.setHealth(id, health, tells('session.health'))
     expect(outcome?.published).toMatchObject([{ event: { type: 'session.health' }, deliveries: [expect.anything()] }])
-    expect((await t.store.sessions.get(id))?.health).toEqual({ score: 61, level: 'recovering' })
+    expect((await t.store.sessions.get(id))?.health).toEqual(health)
   })
 
   test('keys are found by hash, listed, rotated and removed, each only under its own session', async () => {

@@ -144,6 +144,13 @@ async function askEverything(store: Store): Promise<void> {
   await store.health.append([{ sessionId: id, at: 1, score: 1, level: 'x', reasons: [], signals: {}, actions: [] }])
   await store.health.latest(id)
   await store.health.list(id, 0, 1)
+  await store.health.merge(id, [
+    { into: { sessionId: id, at: 1, score: 1, level: 'x', reasons: [], signals: {}, actions: [] }, from: [1, 2] },
+  ])
+  const queued = newMessage(id)
+  await store.messages.accept({ message: queued, idempotency: null, maxQueueDepth: 10, now: 1 }, tellsNothing)
+  await store.health.work([id], 1)
+  await store.health.acked(id, 1)
   await store.sweep({ messagesMs: 0, deliveriesMs: 0, eventsMs: 0, healthSamplesMs: 0 }, Date.now() + 1e6, 1)
   await store.sessions.remove(id, 1)
   await store.endpoints.remove(endpoint.id)

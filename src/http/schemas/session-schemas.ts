@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { scopes } from '../../store/key-store.ts'
 import { sessionStatuses } from '../../store/session-store.ts'
+import { healthLevelField, healthReasonSchema } from './health-schemas.ts'
 import { idField, looseTextField, phoneNumberField, phoneNumberInput, textField, timeField, timeInput } from './field-schemas.ts'
 
 /** Accepted by the schema so that clients can be written for it; the handler refuses anything but null until pacing is there. */
@@ -71,7 +72,10 @@ const sessionShape = {
   lid: z.string().nullable(),
   pushName: z.string().nullable(),
   restriction: z.object({ reason: z.string(), until: timeField }).optional(),
-  health: z.object({ score: z.number().min(0).max(100), level: z.string() }).nullable(),
+  health: z
+    .object({ score: z.int().min(0).max(100), level: healthLevelField, reason: healthReasonSchema.nullable(), at: timeField })
+    .nullable()
+    .meta({ description: 'As of the last change; null before the first score. All of it: `GET /v1/sessions/{id}/health`.' }),
   settings,
   metadata: z.record(z.string(), z.string()),
   createdAt: timeField,
@@ -80,6 +84,21 @@ const sessionShape = {
 }
 
 export const sessionSchema = z.object(sessionShape).meta({ id: 'Session' })
+
+/** What the list of all sessions shows of each. */
+export const sessionLineSchema = sessionSchema
+  .pick({
+    id: true,
+    displayName: true,
+    status: true,
+    statusReason: true,
+    phoneNumber: true,
+    restriction: true,
+    health: true,
+    lastEventAt: true,
+  })
+  .extend({ queueDepth: z.int().min(0).meta({ description: 'Queued and sending messages.' }) })
+  .meta({ id: 'SessionLine' })
 
 export const createdSessionSchema = z
   .object({

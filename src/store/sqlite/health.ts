@@ -1,5 +1,5 @@
 // Health samples in SQLite.
-import type { HealthSample, HealthStore } from '../health-store.ts'
+import type { AckedMessage, HealthSample, HealthStore, SessionWork } from '../health-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
 export function createHealth(db: SqliteDatabase): HealthStore {
@@ -29,7 +29,83 @@ export function createHealth(db: SqliteDatabase): HealthStore {
           .all(sessionId, since, limit)
           .map(toSample),
       ),
+
+    merge: (sessionId, merges) =>
+      db.write(() => {
+        const update = db.sql(
+          `UPDATE health_samples SET score = ?, level = ?, reasons = ?, signals = ?, actions = ? WHERE session_id = ? AND at = ?`,
+        )
+        const remove = db.sql('DELETE FROM health_samples WHERE session_id = ? AND at = ?')
+        for (const { into, from } of merges) {
+          const { at, score, level, reasons, signals, actions } = into
+          update.run(score, level, JSON.stringify(reasons), JSON.stringify(signals), JSON.stringify(actions), sessionId, at)
+          for (const other of from) if (other !== at) remove.run(sessionId, other)
+        }
+      }),
+
+    work: (sessionIds, now) =>
+      db.read(() => {
+        const found = new Map<string, SessionWork>()
+        for (const id of sessionIds) {
+          const work = workOf(db, id, now)
+          if (work) found.set(id, work)
+        }
+        return found
+      }),
+
+    acked: (sessionId, limit) => db.read(() => listAcked(db, sessionId, limit)),
   }
+}
+
+function workOf(db: SqliteDatabase, sessionId: string, now: number): SessionWork | null {
+  const counters = db.sql('SELECT event_sequence, depth FROM session_counters WHERE session_id = ?').get(sessionId)
+  if (!counters) return null
+  const work: SessionWork = {
+    revision: counters['event_sequence'] as number,
+    depth: counters['depth'] as number,
+    oldestQueuedAt: null,
+    readySince: null,
+    sendingSince: null,
+  }
+  if (work.depth === 0) return work
+  const queued = `SELECT coalesce(reached_at ->> 'queued', created_at) AS at FROM messages
+    WHERE session_id = ? AND lane = ? AND status IN ('queued', 'sending')`
+  const first = db.sql(`${queued} ORDER BY sequence LIMIT 1`)
+  const ready = db.sql(`${queued} AND (held_until IS NULL OR held_until <= ?) ORDER BY sequence LIMIT 1`)
+  for (const lane of [1, 2, 3]) {
+    work.oldestQueuedAt = earlier(work.oldestQueuedAt, first.get(sessionId, lane)?.['at'])
+    work.readySince = earlier(work.readySince, ready.get(sessionId, lane, now)?.['at'])
+  }
+  const sending = db.sql(
+    `SELECT min(reached_at ->> 'sending') AS at FROM messages WHERE session_id = ? AND status = 'sending' AND direction = 'outbound'`,
+  )
+  work.sendingSince = earlier(null, sending.get(sessionId)?.['at'])
+  return work
+}
+
+function earlier(known: number | null, other: unknown): number | null {
+  if (typeof other !== 'number') return known
+  return known === null ? other : Math.min(known, other)
+}
+
+/** The newest of each status are found in the index alone; only those that are wanted are read. */
+function listAcked(db: SqliteDatabase, sessionId: string, limit: number): AckedMessage[] {
+  const newest = db.sql('SELECT n, created_at FROM messages WHERE session_id = ? AND status = ? ORDER BY created_at DESC LIMIT ?')
+  const found = ['sent', 'delivered', 'read', 'played']
+    .flatMap((status) => newest.all(sessionId, status, limit) as { n: number; created_at: number }[])
+    .toSorted((a, b) => b.created_at - a.created_at || b.n - a.n)
+    .slice(0, limit)
+    .map(({ n }) => n)
+  const wanted = db.sql(
+    `SELECT n, status, reached_at ->> 'sending' AS sending_at, reached_at ->> 'sent' AS sent_at FROM messages
+     WHERE n IN (SELECT value FROM json_each(?))`,
+  )
+  const rows = new Map(wanted.all(JSON.stringify(found)).map((row) => [row['n'], row]))
+  return found.flatMap((n) => {
+    const { status, sending_at: sendingAt, sent_at: sentAt } = rows.get(n) ?? {}
+    if (typeof sentAt !== 'number') return []
+    return [{ sendingAt: typeof sendingAt === 'number' ? sendingAt : sentAt, sentAt, isDelivered: status !== 'sent' }]
+  })
 }
 
 function toSample(row: Record<string, unknown>): HealthSample {

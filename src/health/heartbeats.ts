@@ -1,0 +1,77 @@
+// When each session's socket last heard of WhatsApp, from the reports of all living workers; and since when nobody reports one.
+import type { Redis } from 'ioredis'
+import { trafficKey, unheardKey, workersKey } from '../sessions/session-keys.ts'
+import type { SessionRecord } from '../store/session-store.ts'
+import type { SessionFacts } from './signals.ts'
+
+type Heard = Pick<SessionFacts, 'isHeld' | 'heardAt' | 'unheardSince'>
+
+interface HeartbeatDeps {
+  redis: Redis
+  prefix: string
+}
+
+/** A worker reports every few seconds; before its first report a new connection speaks for itself. */
+const firstReportMs = 30_000
+const keepMs = 3_600_000
+
+/** When it was connected, if that is so short a time ago that it stands for the first report. */
+export function connectedJustNow({ lastConnectedAt }: Pick<SessionRecord, 'lastConnectedAt'>, now: number): number | null {
+  return lastConnectedAt !== null && now - lastConnectedAt < firstReportMs ? lastConnectedAt : null
+}
+
+/** A few commands for the whole fleet, however many sessions it has. */
+export class Heartbeats {
+  readonly #deps: HeartbeatDeps
+  readonly #now: number
+  readonly #heardAt: ReadonlyMap<string, number>
+  readonly #before: ReadonlyMap<string, number>
+  readonly #unheard = new Map<string, number>()
+  readonly #hasWorkers: boolean
+
+  private constructor(
+    deps: HeartbeatDeps,
+    now: number,
+    known: { heardAt: ReadonlyMap<string, number>; before: ReadonlyMap<string, number>; hasWorkers: boolean },
+  ) {
+    this.#deps = deps
+    this.#now = now
+    this.#heardAt = known.heardAt
+    this.#before = known.before
+    this.#hasWorkers = known.hasWorkers
+  }
+
+  static async read(deps: HeartbeatDeps, now: number): Promise<Heartbeats> {
+    const { redis, prefix } = deps
+    const workers = await redis.zrange(workersKey(prefix), '0', '-1')
+    const [before = {}, ...reports] = await Promise.all(
+      [unheardKey(prefix), ...workers.map((worker) => trafficKey(prefix, worker))].map((key) => redis.hgetall(key)),
+    )
+    const heardAt = new Map<string, number>()
+    for (const report of reports) {
+      for (const [id, at] of Object.entries(report)) heardAt.set(id, Math.max(Number(at), heardAt.get(id) ?? 0))
+    }
+    const numbers = new Map(Object.entries(before).map(([id, at]) => [id, Number(at)]))
+    return new Heartbeats(deps, now, { heardAt, before: numbers, hasWorkers: workers.length > 0 })
+  }
+
+  of(session: Pick<SessionRecord, 'id' | 'status' | 'lastConnectedAt'>): Heard {
+    const { id, status } = session
+    if (status !== 'connected') return { isHeld: this.#hasWorkers, heardAt: null, unheardSince: null }
+    const heardAt = this.#heardAt.get(id) ?? connectedJustNow(session, this.#now)
+    if (heardAt !== null) return { isHeld: true, heardAt, unheardSince: null }
+    const unheardSince = this.#before.get(id) ?? this.#now
+    this.#unheard.set(id, unheardSince)
+    return { isHeld: false, heardAt: null, unheardSince }
+  }
+
+  /** For the next tick, whichever process runs it. Costs nothing while all are heard. */
+  async save(): Promise<void> {
+    if (this.#unheard.size === 0 && this.#before.size === 0) return
+    const { redis, prefix } = this.#deps
+    const key = unheardKey(prefix)
+    const write = redis.multi().del(key)
+    if (this.#unheard.size > 0) write.hset(key, Object.fromEntries(this.#unheard)).pexpire(key, keepMs)
+    await write.exec()
+  }
+}

@@ -1,0 +1,83 @@
+// The health of one session as the API shows it: scored now, with the signals and the history of the window asked for.
+import type { Redis } from 'ioredis'
+import { isoTime } from '../platform/clock.ts'
+import { readConnectionHistories } from '../sessions/connection-history.ts'
+import { readLiveSession } from '../sessions/live-session.ts'
+import { unheardKey } from '../sessions/session-keys.ts'
+import type { SessionRecord } from '../store/session-store.ts'
+import type { Store } from '../store/store.ts'
+import { ackedLimit } from './acked-cache.ts'
+import { connectedJustNow } from './heartbeats.ts'
+import { levelOf, scoreOf, type HealthReason } from './score.ts'
+import { scoreWindowMs } from './score-sessions.ts'
+import { signalsOf, type HealthSignals, type SessionFacts } from './signals.ts'
+import type { HealthLevel } from './weights.ts'
+
+export const healthWindows = { '1h': 3_600_000, '24h': 24 * 3_600_000, '7d': 7 * 24 * 3_600_000 } as const
+export type HealthWindow = keyof typeof healthWindows
+
+export interface HealthView {
+  score: number
+  level: HealthLevel
+  reasons: HealthReason[]
+  signals: Omit<HealthSignals, 'recentReconnects'>
+  history: { at: string; score: number; actions?: { action: string; reason: string }[] }[]
+}
+
+interface HealthDeps {
+  store: Pick<Store, 'health'>
+  redis: Redis
+  prefix: string
+}
+
+/** Delivery rate and latency look at this many messages at most. */
+const mostMessages = 1_000
+const mostSamples = 1_000
+
+/** The score always looks at the last hour, so that it is the same in every window; the signals shown are the window's. */
+export async function readHealth(deps: HealthDeps, session: SessionRecord, window: HealthWindow): Promise<HealthView> {
+  const now = Date.now()
+  const windowMs = healthWindows[window]
+  const [facts, samples] = await Promise.all([
+    readFacts(deps, session, now),
+    deps.store.health.list(session.id, now - windowMs, mostSamples),
+  ])
+  const recent = signalsOf({ ...facts, acked: facts.acked.slice(0, ackedLimit) })
+  const { score, reasons } = scoreOf(recent)
+  const { recentReconnects: _, ...signals } = windowMs === scoreWindowMs ? recent : signalsOf({ ...facts, windowMs })
+  return {
+    score,
+    level: levelOf(score, session.health?.level ?? null),
+    reasons,
+    signals,
+    history: samples.map(({ at, score: then, actions }) => ({
+      at: isoTime(at),
+      score: then,
+      ...(actions.length > 0 ? { actions } : {}),
+    })),
+  }
+}
+
+async function readFacts({ store, redis, prefix }: HealthDeps, session: SessionRecord, now: number): Promise<SessionFacts> {
+  const deps = { redis, prefix }
+  const [live, [history], works, acked, unheardAt] = await Promise.all([
+    readLiveSession(deps, session.id),
+    readConnectionHistories(deps, [session.id]),
+    store.health.work([session.id], now),
+    store.health.acked(session.id, mostMessages),
+    redis.hget(unheardKey(prefix), session.id),
+  ])
+  const heardAt = live.holder === null ? null : (live.lastTrafficAt ?? connectedJustNow(session, now))
+  const isUnheard = session.status === 'connected' && heardAt === null
+  return {
+    now,
+    windowMs: scoreWindowMs,
+    session,
+    isHeld: live.holder !== null,
+    unheardSince: isUnheard ? Number(unheardAt ?? now) : null,
+    heardAt,
+    history: history ?? { changes: [], reconnects: [], actions: [] },
+    work: works.get(session.id) ?? { revision: 0, depth: 0, oldestQueuedAt: null, readySince: null, sendingSince: null },
+    acked,
+  }
+}

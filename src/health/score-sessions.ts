@@ -1,0 +1,163 @@
+// The health tick: walks all sessions in pages, scores each, keeps what changed and tells of new levels. It explains; it never acts.
+import type { Redis } from 'ioredis'
+import type { Log } from '../platform/log.ts'
+import { listTroubled, readConnectionHistories, type ConnectionHistory } from '../sessions/connection-history.ts'
+import { describeHealth, describeNothing } from '../sessions/session-events.ts'
+import type { PublishedEvent } from '../store/event-store.ts'
+import type { HealthSample } from '../store/health-store.ts'
+import type { SessionRecord } from '../store/session-store.ts'
+import type { Store } from '../store/store.ts'
+import { AckedCache } from './acked-cache.ts'
+import { Heartbeats } from './heartbeats.ts'
+import { levelOf, scoreOf } from './score.ts'
+import { signalsOf, type HealthSignals } from './signals.ts'
+import { thinned } from './thin-history.ts'
+
+export interface ScoreDeps {
+  store: Pick<Store, 'sessions' | 'health'>
+  redis: Redis
+  prefix: string
+  announce: (published: PublishedEvent[]) => void
+  log: Log
+}
+
+export const scoreWindowMs = 3_600_000
+const pageSize = 200
+/** A change of the level is kept at once, other changes not more often than this, and a sample at least every few minutes. */
+const leastGapMs = 15_000
+const mostGapMs = 300_000
+const thinEveryMs = 3_600_000
+const mostSamples = 2_000
+const noHistory: ConnectionHistory = { changes: [], reconnects: [], actions: [] }
+
+interface Scored {
+  session: SessionRecord
+  sample: HealthSample
+  reason: HealthSample['reasons'][number] | null
+}
+
+/** One per process: what it remembers between ticks only spares it questions. */
+export class SessionScorer {
+  readonly #deps: ScoreDeps
+  readonly #acked: AckedCache
+  #thinnedTo = ''
+  #thinStartedAt = 0
+
+  constructor(deps: ScoreDeps) {
+    this.#deps = deps
+    this.#acked = new AckedCache(deps.store.health)
+  }
+
+  /** Returns how many sessions were scored. Stops between pages when `signal` aborts. */
+  async tick(signal: AbortSignal): Promise<number> {
+    const { store } = this.#deps
+    const now = Date.now()
+    const heartbeats = await Heartbeats.read(this.#deps, now)
+    const troubled = await listTroubled(this.#deps, now - scoreWindowMs)
+    let count = 0
+    for (let cursor: string | null | undefined; cursor !== null && !signal.aborted;) {
+      const page = await store.sessions.list({ limit: pageSize, ...(cursor === undefined ? {} : { cursor }) })
+      await this.#scorePage(page.data, { now, heartbeats, troubled })
+      count += page.data.length
+      cursor = page.nextCursor
+    }
+    await heartbeats.save()
+    await this.#thin(now)
+    return count
+  }
+
+  async #scorePage(
+    sessions: readonly SessionRecord[],
+    { now, heartbeats, troubled }: { now: number; heartbeats: Heartbeats; troubled: ReadonlySet<string> },
+  ): Promise<void> {
+    const { store } = this.#deps
+    // A session that never was connected is neither well nor ill; it is somebody's to pair.
+    const known = sessions.filter(({ lastConnectedAt }) => lastConnectedAt !== null)
+    const inTrouble = known.map(({ id }) => id).filter((id) => troubled.has(id))
+    const read = await readConnectionHistories(this.#deps, inTrouble)
+    const histories = new Map(inTrouble.map((id, i) => [id, read[i] ?? noHistory]))
+    const works = await store.health.work(
+      known.map(({ id }) => id),
+      now,
+    )
+    const due: Scored[] = []
+    for (const session of known) {
+      const work = works.get(session.id)
+      if (!work) continue
+      const signals = signalsOf({
+        now,
+        windowMs: scoreWindowMs,
+        session,
+        ...heartbeats.of(session),
+        history: histories.get(session.id) ?? quietHistory(session, now),
+        work,
+        acked: await this.#acked.of(session.id, work, now),
+      })
+      const scored = score(session, signals, histories.get(session.id) ?? noHistory, now)
+      if (isDue(scored)) due.push(scored)
+    }
+    await this.#keep(due)
+  }
+
+  async #keep(due: readonly Scored[]): Promise<void> {
+    const { store, announce, log } = this.#deps
+    await store.health.append(due.map(({ sample }) => sample))
+    await Promise.all(
+      due.map(async ({ session, sample, reason }) => {
+        const { score, level, at } = sample
+        const isNews = session.health === null ? level !== 'healthy' : level !== session.health.level
+        const outcome = await store.sessions.setHealth(
+          session.id,
+          { score, level, reason, at },
+          isNews ? describeHealth : describeNothing,
+        )
+        if (!outcome || !isNews) return
+        announce(outcome.published)
+        log.info({ sessionId: session.id, score, level, before: session.health?.level, reason: reason?.code }, 'health.changed')
+      }),
+    )
+  }
+
+  /** A page of sessions per tick, each about once an hour: what has aged is put together. */
+  async #thin(now: number): Promise<void> {
+    if (this.#thinnedTo === '' && now - this.#thinStartedAt < thinEveryMs) return
+    const { health, sessions } = this.#deps.store
+    if (this.#thinnedTo === '') this.#thinStartedAt = now
+    const cursor = this.#thinnedTo === '' ? {} : { cursor: this.#thinnedTo }
+    const page = await sessions.list({ limit: pageSize / 10, ...cursor })
+    for (const { id } of page.data) {
+      const merges = thinned(await health.list(id, 0, mostSamples), now)
+      if (merges.length > 0) await health.merge(id, merges)
+    }
+    this.#thinnedTo = page.nextCursor ?? ''
+  }
+}
+
+function score(session: SessionRecord, signals: HealthSignals, { actions }: ConnectionHistory, now: number): Scored {
+  const { score, reasons } = scoreOf(signals)
+  const since = session.health?.at ?? 0
+  const sample: HealthSample = {
+    sessionId: session.id,
+    at: now,
+    score,
+    level: levelOf(score, session.health?.level ?? null),
+    reasons,
+    signals: { ...signals },
+    actions: actions.filter(({ at }) => at > since && at <= now).map(({ action, reason }) => ({ action, reason })),
+  }
+  return { session, sample, reason: reasons[0] ?? null }
+}
+
+function isDue({ session: { health }, sample, reason }: Scored): boolean {
+  if (health === null || health.level !== sample.level || sample.actions.length > 0) return true
+  const gapMs = sample.at - health.at
+  if (gapMs < leastGapMs) return false
+  return gapMs >= mostGapMs || health.score !== sample.score || health.reason?.code !== reason?.code
+}
+
+/** Nothing was noted within the hour: it has been connected all the time, or else since its status says so not. */
+function quietHistory({ status, statusReason, updatedAt }: SessionRecord, now: number): ConnectionHistory {
+  if (status === 'connected') return { ...noHistory, changes: [{ at: now - scoreWindowMs, to: 'up' }] }
+  const isOff = status === 'disconnected' && statusReason === 'requested'
+  return { ...noHistory, changes: [{ at: updatedAt, to: isOff ? 'off' : 'down' }] }
+}

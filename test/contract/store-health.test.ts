@@ -1,0 +1,55 @@
+// What the health score asks of the store about a session's messages.
+import { expect, test } from 'vitest'
+import type { MessageRecord } from '../../src/store/message-store.ts'
+import { newMessage, tells, tellsNothing } from '../support/records.ts'
+import { createHeldSession } from '../support/store.ts'
+import { describeStores } from '../support/store-kinds.ts'
+
+describeStores('health', (t) => {
+  const accept = async (sessionId: string, changes: Partial<MessageRecord> = {}) => {
+    const message = newMessage(sessionId, changes)
+    const input = { message, idempotency: null, maxQueueDepth: 100, now: message.createdAt }
+    expect(await t.store.messages.accept(input, tells('message.queued'))).toMatchObject({ outcome: 'accepted' })
+    return message
+  }
+  const take = (sessionId: string, id: string, now: number) =>
+    t.store.messages.take({ sessionId, id, epoch: 1, now }, tells('message.sending'))
+
+  test('what waits: since when, what of it may leave, what is on its way; sessions that are gone are left out', async () => {
+    const [id, idle] = [await createHeldSession(t.store), await createHeldSession(t.store)]
+    const first = await accept(id, { createdAt: 1_000, recipient: '254700000001@s.whatsapp.net' })
+    const second = await accept(id, { createdAt: 2_000, recipient: '254700000002@s.whatsapp.net' })
+    await accept(id, { createdAt: 1_500, priority: 'bulk', recipient: '254700000003@s.whatsapp.net' })
+    const work = async (now: number) => (await t.store.health.work([id, idle, 'ses_none'], now)).get(id)
+    const before = await work(5_000)
+    expect(before).toMatchObject({ depth: 3, oldestQueuedAt: 1_000, readySince: 1_000, sendingSince: null })
+    await t.store.messages.hold({ sessionId: id, id: first.id, epoch: 1, heldBy: 'recipient', heldUntil: 9_000 })
+    expect(await work(5_000)).toMatchObject({ depth: 3, oldestQueuedAt: 1_000, readySince: 1_500 })
+    expect(await work(9_000)).toMatchObject({ readySince: 1_000 })
+    await take(id, second.id, 6_000)
+    const after = await work(7_000)
+    expect(after).toMatchObject({ depth: 3, sendingSince: 6_000 })
+    expect(after?.revision).toBeGreaterThan(before?.revision ?? 0)
+    const all = await t.store.health.work([id, idle, 'ses_none'], 7_000)
+    expect([...all.keys()].toSorted()).toEqual([id, idle].toSorted())
+    expect(all.get(idle)).toEqual({ revision: 0, depth: 0, oldestQueuedAt: null, readySince: null, sendingSince: null })
+  })
+
+  test('what was acknowledged, newest accepted first, and whether it arrived', async () => {
+    const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
+    const outcomes = ['sent', 'delivered', 'read', 'failed', 'sent'] as const
+    for (const [i, to] of outcomes.entries()) {
+      const { id: messageId } = await accept(id, { createdAt: 1_000 * i })
+      await take(id, messageId, 10_000 * i)
+      if (to !== 'failed') await t.store.messages.advance(id, messageId, { to: 'sent', at: 10_000 * i + 50 }, tellsNothing)
+      await t.store.messages.advance(id, messageId, { to, at: 10_000 * i + 90 }, tellsNothing)
+    }
+    await accept(id, { createdAt: 99_000 })
+    await accept(other)
+    const one = (i: number, isDelivered: boolean) => ({ sendingAt: 10_000 * i, sentAt: 10_000 * i + 50, isDelivered })
+    const all = [one(4, false), one(2, true), one(1, true), one(0, false)]
+    expect(await t.store.health.acked(id, 10)).toEqual(all)
+    expect(await t.store.health.acked(id, 2)).toEqual(all.slice(0, 2))
+    expect(await t.store.health.acked(other, 10)).toEqual([])
+  })
+})
