@@ -8,6 +8,8 @@ interface GuardedConnectionDeps {
   url: string
   /** Asked in the same tick as each write. */
   mayWrite(): boolean
+  /** The TCP connection stands; its own port tells it from others where connections pass through something that counts them. */
+  onConnected(localPort: number): void
   /** A write was refused and the socket destroyed. */
   onRefused(): void
 }
@@ -33,6 +35,8 @@ export function createGuardedConnection(deps: GuardedConnectionDeps): GuardedCon
       ? connectTls({ host, port, rejectUnauthorized: true, ...(isIP(host) ? {} : { servername: host }) })
       : connectTcp({ host, port })
     guardWrites(socket, deps)
+    const opened = socket
+    opened.once('connect', () => deps.onConnected(opened.localPort ?? 0))
     if (isDestroyed) socket.destroy()
     return socket
   }

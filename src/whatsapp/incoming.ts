@@ -78,6 +78,8 @@ export class Incoming {
   }
 
   #remember(node: BinaryNode): void {
+    // Baileys puts what waited for us in a queue of its own, which newer messages overtake.
+    delete node.attrs['offline']
     if (!Array.isArray(node.content)) return
     for (const child of node.content) {
       if (child.tag === 'enc' && child.content instanceof Uint8Array) this.#stanzas.set(child.content, node)

@@ -1,12 +1,12 @@
 // One message to WhatsApp: is there anyone to send to, the frame, the server's ack, and what its error numbers mean.
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { jidDecode, transferDevice, type WASocket } from '@whiskeysockets/baileys'
-import { monotonicMs, withDeadline } from '../platform/clock.ts'
+import { monotonicMs, sleep, withDeadline } from '../platform/clock.ts'
 import { hasCode } from '../platform/errors.ts'
 import { kindOfJid, phoneNumberOf } from './address.ts'
 import { lidOfContact, lookUpContacts } from './contact-lookup.ts'
 import { quotedBy, toBaileysContent } from './outgoing-content.ts'
-import type { AckResult, PendingAcks } from './pending-acks.ts'
+import type { AckResult, PendingAcks, Unsent } from './pending-acks.ts'
 import type { SessionCaches } from './session-caches.ts'
 import type { OutgoingMessage, SendOutcome } from './whatsapp-client.ts'
 
@@ -22,11 +22,20 @@ interface SendDeps {
 const ackErrors = { reachOutRestricted: 463, staleDevices: 479 } as const
 /** Learning the LID of someone new is worth this much waiting. */
 const lidTimeoutMs = 1_000
+/** The first pause when the server is too busy to answer what is asked before a message; then twice as long, and so on. */
+const busyPauseMs = 1_000
+const encryptionFailed = 'All encryptions failed'
 
 /** Never rejects; everything in it together takes `timeoutMs` at most, and a little for what comes after the ack. */
 export async function sendAndAwaitAck(deps: SendDeps, message: OutgoingMessage, timeoutMs: number): Promise<SendOutcome> {
+  const deadline = monotonicMs() + timeoutMs
   try {
-    return await sendWithin(deps, message, monotonicMs() + timeoutMs)
+    for (let pauseMs = busyPauseMs; ; pauseMs *= 2) {
+      const outcome = await sendWithin(deps, message, deadline)
+      if (outcome.kind !== 'busy') return outcome
+      if (monotonicMs() + pauseMs >= deadline) return { kind: 'unknown', reason: outcome.reason }
+      await Promise.race([sleep(pauseMs), deps.acks.closed])
+    }
   } catch (error) {
     if (hasCode(error, 'not_yet_supported')) return rejected('not_yet_supported', error.message, null)
     return unknown(error)
@@ -36,9 +45,22 @@ export async function sendAndAwaitAck(deps: SendDeps, message: OutgoingMessage, 
   }
 }
 
-async function sendWithin(deps: SendDeps, message: OutgoingMessage, deadline: number): Promise<SendOutcome> {
+/** Nothing was sent, and the server may answer in a moment. */
+interface Busy {
+  kind: 'busy'
+  reason: string
+}
+
+async function sendWithin(deps: SendDeps, message: OutgoingMessage, deadline: number): Promise<SendOutcome | Busy> {
   const content = toBaileysContent(message)
-  const jid = await destinationOf(deps, message.recipient, deadline)
+  let jid: string | null
+  try {
+    jid = await destinationOf(deps, message.recipient, deadline)
+  } catch (error) {
+    const why = whyUnsent(error)
+    if (!why) throw error
+    return notSent(why)
+  }
   if (jid === null) {
     return rejected('recipient_not_on_whatsapp', 'The number is not on WhatsApp. Nothing was sent.', null)
   }
@@ -52,6 +74,8 @@ async function sendWithin(deps: SendDeps, message: OutgoingMessage, deadline: nu
       return { kind: 'acked', at: result.at, lid: await knownLid(deps, message.recipient, jid) }
     case 'unknown':
       return { kind: 'unknown', reason: result.reason }
+    case 'unsent':
+      return notSent(result)
     case 'error':
       if (result.error === ackErrors.reachOutRestricted) {
         const untilMs = await deps.onRestricted()
@@ -91,14 +115,37 @@ async function tryOnce(
   // It resolves when the bytes are written, even into a dead socket, and may never settle at all: only its failure says something.
   socket
     .sendMessage(jid, content, { messageId: message.whatsappId, ...quotedBy(message) })
-    .catch((error: unknown) => acks.fail(message.whatsappId, reasonOf(error)))
+    .catch((error: unknown) => {
+      const why = whyUnsent(error)
+      if (why) acks.unsent(message.whatsappId, why)
+      else acks.fail(message.whatsappId, reasonOf(error))
+    })
   return ack
+}
+
+/**
+ * Baileys asks for devices, keys and group members before it writes a message; what the server refuses there, and what cannot be
+ * encrypted, concerns this recipient alone: the socket is sound. Null: it may have been written.
+ */
+function whyUnsent(error: unknown): Unsent | null {
+  if (!(error instanceof Error)) return null
+  const reason = reasonOf(error)
+  // Only refused queries carry the server's number there.
+  const number = 'data' in error && typeof error.data === 'number' ? error.data : null
+  const isNotBuilt = reason === encryptionFailed || reason.startsWith('Invalid group metadata response')
+  return number !== null || isNotBuilt ? { error: number, reason } : null
+}
+
+function notSent({ error, reason }: Unsent): SendOutcome | Busy {
+  if (error === 429 || (error !== null && error >= 500)) return { kind: 'busy', reason }
+  const why = error === null ? `it could not be made ready (${reason})` : `WhatsApp answered with error ${error} (${reason})`
+  return rejected('rejected_by_whatsapp', `Nothing was sent: ${why}.`, error)
 }
 
 /** The server's view of the recipient's devices is not ours, or no Signal session with them works. */
 function isStale(result: AckResult): boolean {
   if (result.kind === 'error') return result.error === ackErrors.staleDevices
-  return result.kind === 'unknown' && result.reason === 'All encryptions failed'
+  return result.kind === 'unsent' && result.reason === encryptionFailed
 }
 
 async function forgetDevices({ socket, caches }: SendDeps, jid: string): Promise<void> {

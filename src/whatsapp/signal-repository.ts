@@ -6,6 +6,7 @@ import {
   type SignalKeyStoreWithTransaction,
   type UserFacingSocketConfig,
 } from '@whiskeysockets/baileys'
+import { hasSeveralSessions, withoutFailedTrials } from '../platform/failed-trials.ts'
 import { KeyedLock } from './keyed-lock.ts'
 
 type MakeSignalRepository = NonNullable<UserFacingSocketConfig['makeSignalRepository']>
@@ -51,9 +52,19 @@ export function durableSignalRepository(handlers: InboundHandlers): MakeSignalRe
         throw error
       }
     }
-    const exclusively = async <T>(jid: string, work: () => Promise<T>): Promise<T> => {
+    const sessionAt = async (address: string): Promise<unknown> => (await keys.get('session', [address]))[address]
+    /** Inside the transaction of `decrypt`, which is still to be committed. */
+    const undoingFailedTrials = async (address: string, decrypt: () => Promise<Uint8Array>) => {
+      const before = await sessionAt(address)
+      const plaintext = await decrypt()
+      const repaired = hasSeveralSessions(before) ? withoutFailedTrials(before, await sessionAt(address)) : null
+      if (repaired) await keys.set({ session: { [address]: repaired as never } })
+      return plaintext
+    }
+    const exclusively = async <T>(jid: string, work: (address: string) => Promise<T>): Promise<T> => {
       const lid = isPnUser(jid) ? await repository.lidMapping.getLIDForPN(jid) : null
-      return lock.run(inner.jidToSignalProtocolAddress(lid ?? jid), work)
+      const address = inner.jidToSignalProtocolAddress(lid ?? jid)
+      return lock.run(address, () => work(address))
     }
     return Object.assign(repository, {
       encryptMessage: (options: Parameters<typeof inner.encryptMessage>[0]) =>
@@ -61,7 +72,10 @@ export function durableSignalRepository(handlers: InboundHandlers): MakeSignalRe
       injectE2ESession: (options: Parameters<typeof inner.injectE2ESession>[0]) =>
         exclusively(options.jid, () => outsideTransactions(() => inner.injectE2ESession(options))),
       decryptMessage: (options: Parameters<typeof inner.decryptMessage>[0]) =>
-        exclusively(options.jid, () => decryptAndStore(options.ciphertext, options.jid, () => inner.decryptMessage(options))),
+        exclusively(options.jid, (address) => {
+          const decrypt = () => undoingFailedTrials(address, () => inner.decryptMessage(options))
+          return decryptAndStore(options.ciphertext, options.jid, decrypt)
+        }),
       encryptGroupMessage: (options: Parameters<typeof inner.encryptGroupMessage>[0]) =>
         lock.run(options.group, () => outsideTransactions(() => inner.encryptGroupMessage(options))),
       decryptGroupMessage: (options: Parameters<typeof inner.decryptGroupMessage>[0]) =>

@@ -69,6 +69,7 @@ export class SocketLife {
     this.#connection = createGuardedConnection({
       url: deps.config.whatsappUrl,
       mayWrite: () => deps.mayWrite(),
+      onConnected: (localPort) => deps.log.info({ localPort }, 'socket.connected'),
       onRefused: () => void this.end(ownCauses.leaseLost, { polite: false }),
     })
     this.#loginTimer = setTimeout(() => {

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto'
 import { ProtocolAddress, SessionBuilder, SessionCipher, SessionRecord } from 'libsignal'
 import type { SignalStorage } from 'libsignal'
 import { calculateSignature } from 'libsignal/src/curve.js'
+import { hasSeveralSessions, withoutFailedTrials } from '../../platform/failed-trials.ts'
 import type { PrekeyBundle } from '../device.ts'
 import { withType } from '../wire/keys.ts'
 import { isGenuineBundle } from './genuine-bundle.ts'
@@ -107,7 +108,12 @@ export class SignalKeys {
     const cipher = new SessionCipher(this.#storage, protocolAddress(address))
     const bytes = Buffer.from(ciphertext)
     try {
-      return type === 'pkmsg' ? await cipher.decryptPreKeyWhisperMessage(bytes) : await cipher.decryptWhisperMessage(bytes)
+      if (type === 'pkmsg') return await cipher.decryptPreKeyWhisperMessage(bytes)
+      const plain = await cipher.decryptWhisperMessage(bytes)
+      const after = hasSeveralSessions(before) ? this.#sessions.get(address)?.serialize() : undefined
+      const repaired = withoutFailedTrials(before, after)
+      if (repaired) this.#sessions.set(address, SessionRecord.deserialize(repaired as Uint8Array))
+      return plain
     } catch (error) {
       // libsignal steps the ratchet before it checks the MAC
       if (before) this.#sessions.set(address, SessionRecord.deserialize(before))
