@@ -84,8 +84,11 @@ async function installSecantus(python: string): Promise<string> {
     () => false,
   )
   if (!isOurs) {
-    await waitFor('another run to install SecantusDB', async () => !(await exists(lock)), 300_000, 500).catch(() => undefined)
-    return (await exists(program)) ? program : `!${secantus} is not installed, and ${lock} is left from a broken installation`
+    await waitFor('another run to install SecantusDB', async () => !(await exists(lock)), 300_000, 500).catch(async () => {
+      // Left by a run that was killed: the next one installs.
+      await rm(lock, { recursive: true, force: true })
+    })
+    return (await exists(program)) ? program : `!${secantus} could not be installed: another run was at it for five minutes`
   }
   try {
     await rm(dir, { recursive: true, force: true })
