@@ -44,6 +44,19 @@ export interface SandboxStats {
   decryptFailures: number
 }
 
+/** A message frame as the server took it from a linked device. */
+export interface SandboxFrame {
+  order: number
+  /** Milliseconds since 1970. */
+  at: number
+  phoneNumber: string
+  device: number
+  id: string
+  to: string
+  /** `unacked`: handed on, but the ack was dropped; a number: refused with this error. */
+  outcome: 'taken' | 'unacked' | number
+}
+
 export interface NewPhone {
   phoneNumber: string
   name?: string
@@ -129,6 +142,9 @@ export class SandboxClient {
   clearFaults = (): Promise<void> => this.#call('DELETE', '/faults')
 
   stats = (): Promise<SandboxStats> => this.#call('GET', '/stats')
+
+  /** Oldest first, at most 5,000; the server keeps the last 100,000. */
+  frames = (after = 0): Promise<SandboxFrame[]> => this.#call('GET', `/frames?after=${after}`)
 
   noiseRoot = (): Promise<{ publicKey: string }> => this.#call('GET', '/noise-root')
 

@@ -47,9 +47,9 @@ export async function startSandbox({ port, host = '127.0.0.1', dataDir, mediaHos
   const address = `${host}:${(server.address() as AddressInfo).port}`
   const sandbox = new SandboxServer({ identity, mediaHost: mediaHost ?? address, log, changed: () => file.changed() })
   file.keep(accountsPart(sandbox.ctx))
-  const { faults, stats } = sandbox.ctx
+  const { faults, stats, frames } = sandbox.ctx
   const network = createNetwork(sandbox, file)
-  server.on('request', createControlHandler({ network, faults, stats, noiseRoot: identity.rootPublicKey, log }))
+  server.on('request', createControlHandler({ network, faults, stats, frames, noiseRoot: identity.rootPublicKey, log }))
   acceptSockets(server, sandbox)
   return {
     port: (server.address() as AddressInfo).port,

@@ -115,6 +115,12 @@ describe('a fault', () => {
     expect(shown).toHaveLength(1)
     expect((await phones.phone(asha)).counts).toMatchObject({ frames: 2, distinctIds: 1, duplicates: 1 })
     expect(await phones.stats()).toMatchObject({ frames: 2, acks: 1 })
+    const frames = (await phones.frames()).filter((frame) => frame.id === id)
+    expect(frames.map(({ phoneNumber, outcome }) => [phoneNumber, outcome])).toEqual([
+      [shop, 'unacked'],
+      [shop, 'taken'],
+    ])
+    expect(await phones.frames(frames[0]?.order)).toEqual([frames[1]])
   })
 
   it('`ack_error` refuses messages with its number, as often as asked', async () => {

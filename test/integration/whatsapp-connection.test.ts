@@ -33,7 +33,12 @@ async function rig(protocol: 'ws:' | 'wss:', mayWrite: () => boolean) {
   const { port } = server.address() as AddressInfo
   let refusedCount = 0
   const url = `${protocol}//localhost:${port}/ws/chat`
-  const connection = createGuardedConnection({ url, mayWrite, onRefused: () => (refusedCount += 1) })
+  const connection = createGuardedConnection({
+    url,
+    mayWrite,
+    onConnected: () => undefined,
+    onRefused: () => (refusedCount += 1),
+  })
   open.push({ server, destroy: () => connection.destroy() })
   const request = async (): Promise<string> => {
     const get = protocol === 'wss:' ? httpsGet : httpGet

@@ -4,6 +4,7 @@ import type { Log } from '../../platform/log.ts'
 import type { SandboxNetwork } from '../device.ts'
 import { PhoneBook } from '../phones/phone-book.ts'
 import type { Faults } from '../server/faults.ts'
+import type { FrameLog } from '../server/frame-log.ts'
 import type { Stats } from '../server/stats.ts'
 import { messageRoutes } from './messages.ts'
 import { operationRoutes } from './operations.ts'
@@ -17,6 +18,7 @@ export interface ControlDeps {
   network: SandboxNetwork
   faults: Faults
   stats: Stats
+  frames: FrameLog
   /** The public root of the certificate chain, 32 bytes. */
   noiseRoot: Uint8Array
   log: Log

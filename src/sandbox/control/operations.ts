@@ -1,21 +1,29 @@
-// `/faults`, `/noise-root`, `/stats` and `/reset`: what is done to the sandbox as a whole.
+// `/faults`, `/frames`, `/noise-root`, `/stats` and `/reset`: what is done to the sandbox as a whole.
+import { z } from 'zod'
 import type { SandboxNetwork } from '../device.ts'
 import type { PhoneBook } from '../phones/phone-book.ts'
 import { faultSchema, type Faults } from '../server/faults.ts'
+import type { FrameLog } from '../server/frame-log.ts'
 import { resetStats, type Stats } from '../server/stats.ts'
-import { readBody } from './request.ts'
+import { parse, readBody } from './request.ts'
 import type { Route } from './router.ts'
+
+const framesSchema = z.object({
+  after: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(5_000).default(5_000),
+})
 
 export interface OperationDeps {
   network: SandboxNetwork
   phones: PhoneBook
   faults: Faults
   stats: Stats
+  frames: FrameLog
   /** The public root of the certificate chain. */
   noiseRoot: Uint8Array
 }
 
-export function operationRoutes({ network, phones, faults, stats, noiseRoot }: OperationDeps): Route[] {
+export function operationRoutes({ network, phones, faults, stats, frames, noiseRoot }: OperationDeps): Route[] {
   return [
     {
       method: 'POST',
@@ -39,6 +47,14 @@ export function operationRoutes({ network, phones, faults, stats, noiseRoot }: O
       path: '/noise-root',
       handle: () => ({ status: 200, body: { publicKey: Buffer.from(noiseRoot).toString('hex') } }),
     },
+    {
+      method: 'GET',
+      path: '/frames',
+      handle: ({ query }) => {
+        const { after, limit } = parse(framesSchema, Object.fromEntries(query))
+        return { status: 200, body: frames.list(after, limit) }
+      },
+    },
     { method: 'GET', path: '/stats', handle: () => ({ status: 200, body: stats }) },
     {
       method: 'POST',
@@ -49,6 +65,7 @@ export function operationRoutes({ network, phones, faults, stats, noiseRoot }: O
         phones.clear()
         network.reset()
         resetStats(stats)
+        frames.clear()
         return { status: 204 }
       },
     },

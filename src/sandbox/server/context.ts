@@ -3,6 +3,7 @@ import type { Log } from '../../platform/log.ts'
 import type { AccountState, Accounts, Companion } from './accounts.ts'
 import type { Connection } from './connection.ts'
 import type { Faults } from './faults.ts'
+import type { FrameLog } from './frame-log.ts'
 import type { Groups } from './groups.ts'
 import type { Pairings } from './pairings.ts'
 import type { Stats } from './stats.ts'
@@ -13,6 +14,7 @@ export interface ServerContext {
   readonly pairings: Pairings
   readonly faults: Faults
   readonly stats: Stats
+  readonly frames: FrameLog
   readonly log: Log
   /** `host:port` that `media_conn` names. */
   readonly mediaHost: string

@@ -12,6 +12,7 @@ import { Accounts } from './accounts.ts'
 import { Connection, streamEnd, type ConnectionEvents } from './connection.ts'
 import type { ServerContext, Session } from './context.ts'
 import { Faults } from './faults.ts'
+import { FrameLog } from './frame-log.ts'
 import { Groups } from './groups.ts'
 import { answerIq, iqResult } from './iq/iq.ts'
 import { linkDevice } from './link.ts'
@@ -51,6 +52,7 @@ export class SandboxServer implements ConnectionEvents {
       pairings: new Pairings(),
       faults,
       stats: createStats(),
+      frames: new FrameLog(),
       log,
       mediaHost,
       changed,

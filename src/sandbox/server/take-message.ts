@@ -18,7 +18,10 @@ export function takeMessage(ctx: ServerContext, { state, companion, connection }
   if (refused) routed = { error: refused.code }
   else if (isRestricted(ctx, phoneNumber, message)) routed = { error: ackError.restricted }
   else routed = routeMessage(ctx, sender, message)
-  if (!connection.isOpen || ctx.faults.take('drop_acks', phoneNumber)) return
+  const isAcked = connection.isOpen && !ctx.faults.take('drop_acks', phoneNumber)
+  const { id = '', to = '' } = message.attrs
+  ctx.frames.add({ phoneNumber, device: companion.device, id, to, outcome: routed.error ?? (isAcked ? 'taken' : 'unacked') })
+  if (!isAcked) return
   connection.send(messageAck(message, routed))
   ctx.stats.acks += 1
 }
