@@ -3,6 +3,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { AppError } from '../platform/errors.ts'
 import { authorize } from './authorize.ts'
 import { boardPath, type Board } from './bull-board.ts'
+import { createDashboard } from './dashboard.ts'
 import type { HttpDeps } from './http-deps.ts'
 import type { HttpMetrics } from './metrics.ts'
 import { mountRoutes } from './mount-routes.ts'
@@ -26,6 +27,7 @@ export function createApp(deps: AppDeps): Express {
     const protect = req.url.startsWith('/v1/') ? protectApi : req.url.startsWith('/docs') ? toolPage : strictPage
     protect(req, res, next)
   })
+  app.use(createDashboard())
   app.use(mountRoutes(deps, routeTable))
   app.use(boardPath, toolPage, signedIn(deps), deps.board.router)
   app.use(() => {

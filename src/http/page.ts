@@ -27,8 +27,8 @@ function pageHeaders(styles: string[], images: string[]): RequestHandler {
   })
 }
 
-/** Pages of our own. */
-export const strictPage = pageHeaders(["'self'"], ["'self'"])
+/** Pages of our own. Pictures of the dashboard, such as a QR code, are made in the page itself. */
+export const strictPage = pageHeaders(["'self'"], ["'self'", 'data:'])
 /** Swagger UI and Bull Board set styles from their scripts. */
 export const toolPage = pageHeaders(["'self'", "'unsafe-inline'"], ["'self'", 'data:'])
 
@@ -56,22 +56,31 @@ ${body}
 `
 }
 
-export const pageStyle = `:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0; }
+/** The look of the dashboard, in short. */
+export const pageStyle = `:root { color-scheme: light dark; --line: light-dark(#e0ddd4, #2f383d); --accent: light-dark(#0a6b52, #4cc9a2); }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0; background: light-dark(#f5f4f0, #121618); color: light-dark(#1b211e, #e6eae8); }
 main { max-width: 44rem; margin: 0 auto; padding: 2rem 1rem; }
-label { display: block; font-weight: 600; }
-input { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem; margin: .25rem 0 1rem; }
-button { font: inherit; padding: .5rem 1.25rem; cursor: pointer; }
+h1 { font-size: 1.5rem; }
+a { color: var(--accent); }
+form { max-width: 24rem; margin: 10vh auto 0; padding: 2rem; background: light-dark(#fff, #1a2023); border: 1px solid var(--line); border-radius: 10px; }
+form h1 { margin-top: 0; }
+label { display: block; font-weight: 500; }
+input, button { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem .75rem; border-radius: 8px; border: 1px solid light-dark(#8b8b80, #67757b); }
+input { margin: .25rem 0 1rem; background: light-dark(#fff, #1a2023); color: inherit; }
+button { cursor: pointer; font-weight: 500; background: var(--accent); border-color: var(--accent); color: light-dark(#fff, #05241b); }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; }
-td, th { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid #8884; }
-.fault { border-left: 4px solid #c33; padding-left: .75rem; }
+td, th { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); }
+.fault { border-left: 3px solid light-dark(#b0261e, #ff938a); padding-left: .75rem; color: light-dark(#b0261e, #ff938a); }
 `
 
+/** Where the dashboard is not built. */
 export function landingPage(version: string): string {
   return page(
     'Ujumbe',
     `<h1>Ujumbe</h1>
 <p>WhatsApp over HTTP, version ${escapeHtml(version)}. This process is running.</p>
+<p>The dashboard is not built here. <code>npm install</code> builds it, and so does <code>npm run prepare</code>.</p>
 <ul>
 <li><a href="/docs">API reference</a></li>
 <li><a href="/docs/errors">Error codes</a></li>
@@ -90,9 +99,9 @@ export type SignInFault = keyof typeof signInFaults
 export function signInPage(next: string, fault: SignInFault | undefined): string {
   return page(
     'Sign in · Ujumbe',
-    `<h1>Sign in</h1>
+    `<form method="post" action="/sign-in">
+<h1>Sign in to Ujumbe</h1>
 ${fault ? `<p class="fault" role="alert">${signInFaults[fault]}</p>` : ''}
-<form method="post" action="/sign-in">
 <label for="key">Admin key</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus maxlength="200">
 <input type="hidden" name="next" value="${escapeHtml(next)}">

@@ -1,0 +1,66 @@
+// Events as they happen, over one EventSource; where the stream is not to be had, pages live by their own refreshing.
+import { signal } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
+import type { LiveEvent } from './resources.ts'
+
+/** `polling`: no stream, so what is shown may be some seconds old. */
+export const liveState = signal<'off' | 'connecting' | 'live' | 'polling'>('off')
+
+const reopenMs = 10_000
+
+/** `path` null: nothing to listen to. `onGap`: events may have been missed, read anew. */
+export function useLive(
+  path: string | null,
+  types: readonly string[],
+  { onEvent, onGap }: { onEvent: (event: LiveEvent) => void; onGap: () => void },
+): void {
+  const handlers = useRef({ onEvent, onGap })
+  handlers.current = { onEvent, onGap }
+  const wanted = types.join(',')
+
+  useEffect(() => {
+    if (path === null) return
+    let source: EventSource | undefined
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let wasClosed = false
+    const take = (message: MessageEvent<string>) => {
+      const event = parse(message.data)
+      if (event) handlers.current.onEvent(event)
+    }
+    const open = () => {
+      liveState.value = 'connecting'
+      source = new EventSource(`${path}?types=${encodeURIComponent(wanted)}`)
+      source.addEventListener('open', () => {
+        liveState.value = 'live'
+        if (wasClosed) handlers.current.onGap()
+        wasClosed = false
+      })
+      source.addEventListener('error', () => {
+        // The browser tries again by itself unless the answer was no stream at all.
+        if (source?.readyState !== EventSource.CLOSED) {
+          liveState.value = 'connecting'
+          return
+        }
+        wasClosed = true
+        liveState.value = 'polling'
+        timer = setTimeout(open, reopenMs)
+      })
+      for (const type of ['message', ...wanted.split(',')]) source.addEventListener(type, take)
+    }
+    open()
+    return () => {
+      clearTimeout(timer)
+      source?.close()
+      liveState.value = 'off'
+    }
+  }, [path, wanted])
+}
+
+function parse(data: string): LiveEvent | null {
+  try {
+    const event = JSON.parse(data) as LiveEvent
+    return typeof event.type === 'string' ? event : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,147 @@
+// The frame of every page: navigation, the state of the connection, and the sign-in in front of everything.
+import { LocationProvider, Route, Router, useLocation } from 'preact-iso'
+import { useEffect, useState } from 'preact/hooks'
+import { lastAnswerAt, reachable, request, signedIn, signOut } from './api/request.ts'
+import { liveState } from './api/use-live.ts'
+import { FleetPage } from './pages/fleet/fleet-page.tsx'
+import { SessionPage } from './pages/session/session-page.tsx'
+import { SessionsPage } from './pages/sessions/sessions-page.tsx'
+import { SignInPage } from './pages/sign-in-page.tsx'
+import { now } from './parts/clock.ts'
+import { Notices } from './parts/notice.tsx'
+import { atClock } from './parts/words.ts'
+
+/** Everything else on this host is a page of its own. */
+const ownPaths = /^\/(?:$|\?|sessions\/|fleet$)/
+
+export function App() {
+  return (
+    <LocationProvider scope={ownPaths}>
+      <Gate />
+      <Notices />
+    </LocationProvider>
+  )
+}
+
+function Gate() {
+  useEffect(() => {
+    if (signedIn.value === 'unknown') void askWhoWeAre()
+  }, [])
+  if (signedIn.value === 'no') return <SignInPage />
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to content
+      </a>
+      <TopBar />
+      <Offline />
+      <main id="main" tabIndex={-1}>
+        {signedIn.value === 'yes' && (
+          <Router>
+            <Route path="/" component={SessionsPage} />
+            <Route path="/sessions/:id/:tab?" component={SessionPage} />
+            <Route path="/fleet" component={FleetPage} />
+            <Route default component={NoSuchPage} />
+          </Router>
+        )}
+      </main>
+    </>
+  )
+}
+
+/** Tries until there is an answer: it says whether the browser's cookie is good. */
+async function askWhoWeAre(): Promise<void> {
+  while (signedIn.value === 'unknown') {
+    await request('GET', '/v1/sessions?limit=1').catch(() => undefined)
+    if (signedIn.value === 'unknown') await new Promise((done) => setTimeout(done, 2_000))
+  }
+}
+
+function TopBar() {
+  const { path } = useLocation()
+  const current = (isIt: boolean) => (isIt ? { 'aria-current': 'page' as const } : {})
+  return (
+    <header class="bar">
+      <nav aria-label="Main">
+        <a class="brand" href="/">
+          <svg viewBox="0 0 32 32" aria-hidden="true">
+            <path d="M8 3h16a6 6 0 0 1 6 6v9a6 6 0 0 1-6 6h-8.500L8 30v-6a6 6 0 0 1-6-6V9a6 6 0 0 1 6-6Z" />
+            <path class="pulse" d="M7.5 14h4l2.5-5.5 4 10 2.5-4.500h4" />
+          </svg>
+          Ujumbe
+        </a>
+        <ul>
+          <li>
+            <a href="/" {...current(path === '/' || path.startsWith('/sessions'))}>
+              Sessions
+            </a>
+          </li>
+          <li>
+            <a href="/fleet" {...current(path === '/fleet')}>
+              Fleet
+            </a>
+          </li>
+          <li>
+            <a href="/queues">Queues</a>
+          </li>
+          <li>
+            <a href="/docs">API</a>
+          </li>
+        </ul>
+      </nav>
+      <LiveMark />
+      <button type="button" class="plain" onClick={() => void signOut()}>
+        Sign out
+      </button>
+    </header>
+  )
+}
+
+const liveWords = {
+  off: null,
+  connecting: { label: 'Connecting…', title: 'Asking for live events' },
+  live: { label: 'Live', title: 'Changes appear as they happen' },
+  polling: { label: 'Every 10 s', title: 'Live events are not available; this page refreshes by itself' },
+} as const
+
+function LiveMark() {
+  const words = reachable.value ? liveWords[liveState.value] : null
+  if (!words) return <span class="live" />
+  return (
+    <span class={`live ${liveState.value}`} title={words.title}>
+      {words.label}
+    </span>
+  )
+}
+
+/** What is on the screen stays, and says how old it is. */
+function Offline() {
+  const [since, setSince] = useState<number | null>(null)
+  const isAway = !reachable.value
+  useEffect(() => {
+    setSince(isAway ? lastAnswerAt.value : null)
+    if (!isAway) return
+    const timer = setInterval(() => void request('GET', '/livez').catch(() => undefined), 3_000)
+    return () => clearInterval(timer)
+  }, [isAway])
+  if (!isAway) return <div role="alert" />
+  return (
+    <div class="offline" role="alert">
+      <p>
+        <strong>Ujumbe does not answer.</strong>{' '}
+        {since === null || now.value < since ? 'Trying again…' : `What you see is from ${atClock(since)}. Trying again…`}
+      </p>
+    </div>
+  )
+}
+
+function NoSuchPage() {
+  return (
+    <div class="empty">
+      <h1>There is no such page</h1>
+      <p>
+        <a href="/">Back to the sessions</a>
+      </p>
+    </div>
+  )
+}
