@@ -4,11 +4,12 @@ import { healthRoutes } from './routes/health-routes.ts'
 import { keyRoutes } from './routes/key-routes.ts'
 import { messageRoutes } from './routes/message-routes.ts'
 import { operationRoutes } from './routes/operation-routes.ts'
+import { overviewRoutes } from './routes/overview-routes.ts'
 import { pageRoutes } from './routes/page-routes.ts'
 import { pairingRoutes } from './routes/pairing-routes.ts'
 import { sessionRoutes } from './routes/session-routes.ts'
 import { webhookRoutes } from './routes/webhook-routes.ts'
 
-const ofSessions = [...messageRoutes, ...sessionRoutes, ...healthRoutes, ...pairingRoutes, ...keyRoutes, ...webhookRoutes]
+const ofSessions = [...messageRoutes, ...sessionRoutes, ...healthRoutes, ...pairingRoutes, ...keyRoutes, ...webhookRoutes, ...overviewRoutes]
 
 export const routeTable: readonly Route[] = [...ofSessions, ...operationRoutes(ofSessions), ...pageRoutes]
