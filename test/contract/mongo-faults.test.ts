@@ -2,6 +2,7 @@
 import { createConnection } from 'mongoose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openMongoStore } from '../../src/store/mongo/mongo-store.ts'
+import { withDeadline } from '../../src/platform/clock.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import { newMessage, tells } from '../support/records.ts'
 import { startOwnMongo, type OwnServer } from '../support/mongo-server.ts'
@@ -44,8 +45,11 @@ describe.skipIf(!hasServer)('a server with faults', () => {
     sessionId = await createHeldSession(t.store)
   })
   afterAll(async () => {
-    await t.close()
-    await server.stop()
+    try {
+      await withDeadline(t.close(), 20_000)
+    } finally {
+      await server.stop()
+    }
   })
 
   async function admin(command: Record<string, unknown>): Promise<void> {

@@ -142,6 +142,8 @@ async function startMongod(program: string, standalone: boolean): Promise<OwnSer
 }
 
 function own(server: ChildProcess, dir: string, url: string): OwnServer {
+  // A run that ends before its teardown leaves no server behind.
+  process.once('exit', () => server.kill('SIGKILL'))
   return {
     url,
     pause: () => void server.kill('SIGSTOP'),
