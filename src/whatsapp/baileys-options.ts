@@ -27,7 +27,8 @@ export function baileysOptions({ config, caches, log, ...parts }: OptionParts): 
     ...(config.whatsappVersion ? { version: config.whatsappVersion } : {}),
     logger: createBaileysLog(log),
     connectTimeoutMs,
-    defaultQueryTimeoutMs: 30_000,
+    // Logging in asks several things one after the other, and a server that leaves one of them unanswered must not keep us out.
+    defaultQueryTimeoutMs: 15_000,
     // The watchdog above is faster; this one only keeps the server from closing an idle socket.
     keepAliveIntervalMs: 25_000,
     markOnlineOnConnect: config.markOnline,

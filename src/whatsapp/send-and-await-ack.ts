@@ -113,13 +113,11 @@ async function tryOnce(
 ): Promise<AckResult> {
   const ack = acks.expect(message.whatsappId, deadline - monotonicMs())
   // It resolves when the bytes are written, even into a dead socket, and may never settle at all: only its failure says something.
-  socket
-    .sendMessage(jid, content, { messageId: message.whatsappId, ...quotedBy(message) })
-    .catch((error: unknown) => {
-      const why = whyUnsent(error)
-      if (why) acks.unsent(message.whatsappId, why)
-      else acks.fail(message.whatsappId, reasonOf(error))
-    })
+  socket.sendMessage(jid, content, { messageId: message.whatsappId, ...quotedBy(message) }).catch((error: unknown) => {
+    const why = whyUnsent(error)
+    if (why) acks.unsent(message.whatsappId, why)
+    else acks.fail(message.whatsappId, reasonOf(error))
+  })
   return ack
 }
 

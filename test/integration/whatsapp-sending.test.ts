@@ -78,6 +78,13 @@ test('a number that is not on WhatsApp is refused before anything is sent, and a
   expect(after.acks).toBe(before.acks)
 })
 
+test('a group that is not there is a refusal of that message, and the socket goes on', async () => {
+  const outcome = await session.send('120363999999999999@g.us', 'hakuna kundi')
+  expect(outcome).toMatchObject({ kind: 'rejected', code: 'rejected_by_whatsapp', ackError: 404 })
+  expect((await session.send(friend, 'baadaye')).kind).toBe('acked')
+  expect(session.closes.filter(({ reason }) => reason !== 'restart_required' && reason !== 'closed_by_us')).toEqual([])
+})
+
 test('contacts are checked many at once, each with its LID', async () => {
   const { lid } = await sandbox.client.phone(friend)
   const answers = await session.open.checkContacts([friend, '254799999998', business])
