@@ -118,4 +118,17 @@ describe('a group', () => {
     expect((await owner.query('w:g2', 'set', [remove(asha)], groupJid)).attrs['type']).toBe('result')
     expect((await member.query('w:g2', 'get', [stanza('query')], groupJid)).attrs['type']).toBe('error')
   })
+
+  it('lets a member leave, once', async () => {
+    const owner = await raw.online(shop)
+    const member = await raw.online(asha)
+    const groupJid = `${(await createGroup(owner, [asha])).attrs['id']}@g.us`
+    const leave = async () => {
+      const answer = await member.query('w:g2', 'set', [stanza('leave', {}, [stanza('group', { id: groupJid })])])
+      return childOf(answer, 'leave', 'group')?.attrs
+    }
+    expect(await leave()).toEqual({ id: groupJid })
+    expect((await member.query('w:g2', 'get', [stanza('query')], groupJid)).attrs['type']).toBe('error')
+    expect(await leave()).toEqual({ id: groupJid, error: '404' })
+  })
 })

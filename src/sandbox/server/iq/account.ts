@@ -24,7 +24,6 @@ const acceptedSets = new Set([
   'w:stats',
   'status',
   'disappearing_mode',
-  'blocklist',
   'privacy',
   'w:profile:picture',
   'tos',
@@ -40,7 +39,8 @@ export function answerAccount(ctx: ServerContext, session: Session, iq: BinaryNo
     case 'privacy':
       return isGet ? [privacy()] : []
     case 'blocklist':
-      return isGet ? [stanza('list', { matched: 'false', dhash: 'none' })] : []
+      // Also after a change: clients expect the list as it is then.
+      return [stanza('list', { matched: 'false', dhash: 'none' })]
     case 'abt':
       return [stanza('props', { protocol: '1', hash: 'sandbox', refresh: '86400', refresh_id: '1', ab_key: 'sandbox' })]
     case 'w':

@@ -21,6 +21,8 @@ export function answerGroups(ctx: ServerContext, session: Session, iq: BinaryNod
       ),
     ]
   }
+  const leave = childOf(iq, 'leave')
+  if (leave) return leaveGroups(ctx, session, leave)
   const group = ctx.groups.find(parseAddress(iq.attrs['to'])?.user ?? '')
   if (!group) return 404
   const ownRole = group.members.get(session.state.account.phoneNumber)
@@ -38,6 +40,16 @@ function createGroup(ctx: ServerContext, session: Session, create: BinaryNode): 
   const group = ctx.groups.create(create.attrs['subject'] ?? '', session.state.account.phoneNumber, members)
   ctx.changed()
   return [describe(ctx, group)]
+}
+
+function leaveGroups(ctx: ServerContext, session: Session, leave: BinaryNode): IqAnswer {
+  const { phoneNumber } = session.state.account
+  const answers = childrenOf(leave).map(({ attrs: { id } }) => {
+    const hasLeft = ctx.groups.find(parseAddress(id)?.user ?? '')?.members.delete(phoneNumber) === true
+    return stanza('group', { id, error: hasLeft ? undefined : '404' })
+  })
+  ctx.changed()
+  return [stanza('leave', {}, answers)]
 }
 
 function changeMembers(ctx: ServerContext, group: Group, change: BinaryNode): IqAnswer {
