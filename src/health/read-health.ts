@@ -1,16 +1,18 @@
 // The health of one session as the API shows it: scored now, with the signals and the history of the window asked for.
 import type { Redis } from 'ioredis'
 import { isoTime } from '../platform/clock.ts'
-import { readConnectionHistories } from '../sessions/connection-history.ts'
+import { readConnectionHistories, type ConnectionChange } from '../sessions/connection-history.ts'
 import { readLiveSession } from '../sessions/live-session.ts'
 import { unheardKey } from '../sessions/session-keys.ts'
 import type { SessionRecord } from '../store/session-store.ts'
 import type { Store } from '../store/store.ts'
 import { ackedLimit } from './acked-cache.ts'
 import { connectedJustNow } from './heartbeats.ts'
+import { connectionPeriods } from './connected-time.ts'
 import { levelOf, scoreOf, type HealthReason } from './score.ts'
 import { scoreWindowMs } from './score-sessions.ts'
-import { signalsOf, type HealthSignals, type SessionFacts } from './signals.ts'
+import { connectionWindow, signalsOf, type HealthSignals, type SessionFacts } from './signals.ts'
+import { trafficOf } from './traffic-count.ts'
 import type { HealthLevel } from './weights.ts'
 
 export const healthWindows = { '1h': 3_600_000, '24h': 24 * 3_600_000, '7d': 7 * 24 * 3_600_000 } as const
@@ -21,7 +23,14 @@ export interface HealthView {
   level: HealthLevel
   reasons: HealthReason[]
   signals: Omit<HealthSignals, 'recentReconnects'>
-  history: { at: string; score: number; actions?: { action: string; reason: string }[] }[]
+  connections: { from: string; until: string; state: 'up' | 'down' | 'off' }[]
+  history: {
+    at: string
+    score: number
+    sentCount: number | null
+    receivedCount: number | null
+    actions?: { action: string; reason: string }[]
+  }[]
 }
 
 interface HealthDeps {
@@ -50,11 +59,16 @@ export async function readHealth(deps: HealthDeps, session: SessionRecord, windo
     level: levelOf(score, session.health?.level ?? null),
     reasons,
     signals,
-    history: samples.map(({ at, score: then, actions }) => ({
-      at: isoTime(at),
-      score: then,
-      ...(actions.length > 0 ? { actions } : {}),
+    connections: connectionPeriods(facts.history.changes, connectionWindow({ ...facts, windowMs })).map((period) => ({
+      from: isoTime(period.from),
+      until: isoTime(period.until),
+      state: period.state,
     })),
+    history: samples.map((sample) => {
+      const { sentCount, receivedCount } = trafficOf(sample)
+      const { at, score: then, actions } = sample
+      return { at: isoTime(at), score: then, sentCount, receivedCount, ...(actions.length > 0 ? { actions } : {}) }
+    }),
   }
 }
 
@@ -76,8 +90,14 @@ async function readFacts({ store, redis, prefix }: HealthDeps, session: SessionR
     isHeld: live.holder !== null,
     unheardSince: isUnheard ? Number(unheardAt ?? now) : null,
     heardAt,
-    history: history ?? { changes: [], reconnects: [], actions: [] },
+    history: { reconnects: [], actions: [], ...history, changes: knownChanges(session, history?.changes ?? []) },
     work: works.get(session.id) ?? { revision: 0, depth: 0, oldestQueuedAt: null, readySince: null, sendingSince: null },
     acked,
   }
+}
+
+/** Notes are kept for a week after the last one: a session without any has been connected since before. */
+function knownChanges({ status, lastConnectedAt }: SessionRecord, changes: readonly ConnectionChange[]): ConnectionChange[] {
+  if (changes.length > 0 || status !== 'connected' || lastConnectedAt === null) return [...changes]
+  return [{ at: lastConnectedAt, to: 'up' }]
 }

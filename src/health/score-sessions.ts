@@ -12,6 +12,7 @@ import { Heartbeats } from './heartbeats.ts'
 import { levelOf, scoreOf } from './score.ts'
 import { signalsOf, type HealthSignals } from './signals.ts'
 import { thinned } from './thin-history.ts'
+import { TrafficCount } from './traffic-count.ts'
 
 export interface ScoreDeps {
   store: Pick<Store, 'sessions' | 'health'>
@@ -34,18 +35,21 @@ interface Scored {
   session: SessionRecord
   sample: HealthSample
   reason: HealthSample['reasons'][number] | null
+  revision: number
 }
 
 /** One per process: what it remembers between ticks only spares it questions. */
 export class SessionScorer {
   readonly #deps: ScoreDeps
   readonly #acked: AckedCache
+  readonly #traffic: TrafficCount
   #thinnedTo = ''
   #thinStartedAt = 0
 
   constructor(deps: ScoreDeps) {
     this.#deps = deps
     this.#acked = new AckedCache(deps.store.health)
+    this.#traffic = new TrafficCount(deps.store.health)
   }
 
   /** Returns how many sessions were scored. Stops between pages when `signal` aborts. */
@@ -93,7 +97,7 @@ export class SessionScorer {
         work,
         acked: await this.#acked.of(session.id, work, now),
       })
-      const scored = score(session, signals, histories.get(session.id) ?? noHistory, now)
+      const scored = { ...score(session, signals, histories.get(session.id) ?? noHistory, now), revision: work.revision }
       if (isDue(scored)) due.push(scored)
     }
     await this.#keep(due)
@@ -101,6 +105,11 @@ export class SessionScorer {
 
   async #keep(due: readonly Scored[]): Promise<void> {
     const { store, announce, log } = this.#deps
+    await Promise.all(
+      due.map(async ({ session: { id, health: before }, sample, revision }) => {
+        Object.assign(sample.signals, await this.#traffic.since(id, before?.at ?? null, { at: sample.at, revision }))
+      }),
+    )
     await store.health.append(due.map(({ sample }) => sample))
     await Promise.all(
       due.map(async ({ session, sample, reason }) => {
@@ -133,7 +142,12 @@ export class SessionScorer {
   }
 }
 
-function score(session: SessionRecord, signals: HealthSignals, { actions }: ConnectionHistory, now: number): Scored {
+function score(
+  session: SessionRecord,
+  signals: HealthSignals,
+  { actions }: ConnectionHistory,
+  now: number,
+): Omit<Scored, 'revision'> {
   const { score, reasons } = scoreOf(signals)
   const since = session.health?.at ?? 0
   const sample: HealthSample = {

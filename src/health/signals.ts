@@ -2,7 +2,7 @@
 import type { ConnectionHistory } from '../sessions/connection-history.ts'
 import type { AckedMessage, SessionWork } from '../store/health-store.ts'
 import type { SessionRecord, SessionStatus } from '../store/session-store.ts'
-import { connectedTime } from './connected-time.ts'
+import { connectedTime, type ConnectionWindow } from './connected-time.ts'
 
 export interface HealthSignals {
   state: SessionStatus
@@ -69,11 +69,11 @@ const leastStalledMs = minuteMs
 export function signalsOf(facts: SessionFacts): HealthSignals {
   const { now, windowMs, session, history, work } = facts
   const since = now - windowMs
-  const isConnected = session.status === 'connected' && facts.unheardSince === null
-  const isWanted = session.status === 'connected' || session.status === 'connecting' || session.status === 'reconnecting'
+  const window = connectionWindow(facts)
+  const { isConnected, isWanted } = window
   const lostAt =
     facts.unheardSince ?? (session.status === 'reconnecting' ? lostSince(history.changes) : null) ?? session.updatedAt
-  const time = connectedTime(history.changes, { since, now, lostAt: facts.unheardSince, isConnected, isWanted })
+  const time = connectedTime(history.changes, window)
   const inWindow = history.reconnects.filter(({ at }) => at > since)
   return {
     state: session.status,
@@ -100,6 +100,16 @@ function lostSince(changes: ConnectionHistory['changes']): number | null {
   const lastOther = changes.findIndex(({ to }) => to !== 'down')
   const lost = lastOther === -1 ? changes : changes.slice(0, lastOther)
   return lost.at(-1)?.at ?? null
+}
+
+export function connectionWindow({ now, windowMs, session: { status }, unheardSince }: SessionFacts): ConnectionWindow {
+  return {
+    since: now - windowMs,
+    now,
+    lostAt: unheardSince,
+    isConnected: status === 'connected' && unheardSince === null,
+    isWanted: status === 'connected' || status === 'connecting' || status === 'reconnecting',
+  }
 }
 
 function recentReconnects(reconnects: ConnectionHistory['reconnects'], now: number): number {

@@ -1,5 +1,6 @@
 // Which samples of a session's history are put together as they age: few remain, and what was worst among them. Pure.
 import type { HealthSample } from '../store/health-store.ts'
+import { trafficOf } from './traffic-count.ts'
 
 const minuteMs = 60_000
 /** Older than `afterMs`, one sample for each `everyMs`. */
@@ -25,5 +26,8 @@ export function thinned(samples: readonly HealthSample[], now: number): { into: 
 function merged(group: readonly HealthSample[]): { into: HealthSample; from: number[] } {
   const worst = group.reduce((a, b) => (b.score < a.score ? b : a))
   const actions = group.flatMap((sample) => sample.actions).slice(-maxActions)
-  return { into: { ...worst, actions }, from: group.map(({ at }) => at).filter((at) => at !== worst.at) }
+  const traffic = group.map(trafficOf)
+  const sum = (name: 'sentCount' | 'receivedCount') => traffic.reduce((total, each) => total + (each[name] ?? 0), 0)
+  const signals = { ...worst.signals, sentCount: sum('sentCount'), receivedCount: sum('receivedCount') }
+  return { into: { ...worst, signals, actions }, from: group.map(({ at }) => at).filter((at) => at !== worst.at) }
 }

@@ -40,6 +40,8 @@ export interface HealthStore {
   merge(sessionId: string, merges: { into: HealthSample; from: number[] }[]): Promise<void>
   /** Of each session that exists. */
   work(sessionIds: readonly string[], now: number): Promise<Map<string, SessionWork>>
+  /** Messages sent (acknowledged) and received between two revisions of its work, the second included. */
+  traffic(sessionId: string, after: number, until: number): Promise<{ sentCount: number; receivedCount: number }>
   /** Newest accepted first. */
   acked(sessionId: string, limit: number): Promise<AckedMessage[]>
 }

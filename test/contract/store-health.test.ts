@@ -52,4 +52,26 @@ describeStores('health', (t) => {
     expect(await t.store.health.acked(id, 2)).toEqual(all.slice(0, 2))
     expect(await t.store.health.acked(other, 10)).toEqual([])
   })
+
+  test('what was sent and received between two revisions of its work', async () => {
+    const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
+    const revision = async () => (await t.store.health.work([id], 0)).get(id)?.revision ?? NaN
+    const send = async (sessionId: string) => {
+      const { id: messageId } = await accept(sessionId)
+      await take(sessionId, messageId, 1)
+      await t.store.messages.advance(sessionId, messageId, { to: 'sent', at: 2 }, tells('message.sent'))
+    }
+    const start = await revision()
+    await send(id)
+    await send(id)
+    await send(other)
+    const middle = await revision()
+    await send(id)
+    await t.store.events.append(id, [{ type: 'message.received', data: {} }])
+    const end = await revision()
+    expect(await t.store.health.traffic(id, start, end)).toEqual({ sentCount: 3, receivedCount: 1 })
+    expect(await t.store.health.traffic(id, start, middle)).toEqual({ sentCount: 2, receivedCount: 0 })
+    expect(await t.store.health.traffic(id, middle, end)).toEqual({ sentCount: 1, receivedCount: 1 })
+    expect(await t.store.health.traffic(id, end, end)).toEqual({ sentCount: 0, receivedCount: 0 })
+  })
 })

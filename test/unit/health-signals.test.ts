@@ -1,7 +1,7 @@
 // How facts about a session become signals: uptime, reconnects, delivery, acknowledgements, queues.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { connectedTime } from '../../src/health/connected-time.ts'
+import { connectedTime, connectionPeriods } from '../../src/health/connected-time.ts'
 import { scoreOf } from '../../src/health/score.ts'
 import { signalsOf, type SessionFacts } from '../../src/health/signals.ts'
 import { thinned } from '../../src/health/thin-history.ts'
@@ -48,6 +48,13 @@ describe('uptime', () => {
       { at: now - 5 * minute, to: 'up' },
     ]
     expect(connectedTime(notes.toReversed(), window)).toEqual({ upMs: 25 * minute, downMs: 5 * minute })
+    expect(connectionPeriods(notes, window)).toEqual([
+      { from: now - 40 * minute, until: now - 30 * minute, state: 'up' },
+      { from: now - 30 * minute, until: now - 20 * minute, state: 'off' },
+      { from: now - 20 * minute, until: now - 10 * minute, state: 'up' },
+      { from: now - 10 * minute, until: now - 5 * minute, state: 'down' },
+      { from: now - 5 * minute, until: now, state: 'up' },
+    ])
   })
 
   test('survives workers that note a loss twice, or die without noting it', () => {
@@ -58,6 +65,7 @@ describe('uptime', () => {
       { at: now - 10 * minute, to: 'up' },
     ]
     expect(connectedTime(twice, window).downMs).toBe(10 * minute)
+    expect(connectionPeriods(twice, window).map(({ state }) => state)).toEqual(['up', 'down', 'up'])
     const dead = { ...window, isConnected: false, lostAt: now - 5 * minute }
     expect(connectedTime(twice, dead)).toEqual({ upMs: 45 * minute, downMs: 15 * minute })
   })
@@ -173,7 +181,7 @@ describe('history', () => {
     score,
     level: 'healthy',
     reasons: [],
-    signals: {},
+    signals: { sentCount: 2, receivedCount: 1 },
     actions: action === undefined ? [] : [{ action: 'reconnect', reason: action }],
   })
 
@@ -190,6 +198,7 @@ describe('history', () => {
     expect(left.size).toBeLessThanOrEqual(22)
     const ill = merges.find(({ into }) => into.score === 30)
     expect(ill?.into.actions.map(({ reason }) => reason)).toEqual(['deaf', 'no_ack'])
+    expect(ill?.into.signals).toEqual({ sentCount: 6, receivedCount: 3 })
   })
 
   test('has at most one sample for each span after it was thinned, and thinning again changes nothing', () => {

@@ -54,11 +54,18 @@ export const healthSchema = z
     level: healthLevelField,
     reasons: z.array(healthReasonSchema).meta({ description: 'What costs most comes first.' }),
     signals,
+    connections: z
+      .array(z.object({ from: timeField, until: timeField, state: z.enum(['up', 'down', 'off']) }))
+      .meta({
+        description: 'When it was connected, oldest first. `off`: closed on request. What no period covers is not known.',
+      }),
     history: z
       .array(
         z.object({
           at: timeField,
           score: z.int().min(0).max(100),
+          sentCount: z.int().min(0).nullable().meta({ description: 'Messages acknowledged since the entry before.' }),
+          receivedCount: z.int().min(0).nullable(),
           actions: z
             .array(z.object({ action: z.string(), reason: z.string() }))
             .optional()

@@ -1,4 +1,5 @@
 // Health samples in MongoDB.
+import type { EventType } from '../event-store.ts'
 import type { HealthSample, HealthStore, SessionWork } from '../health-store.ts'
 import type { MongoDatabase } from './database.ts'
 
@@ -47,6 +48,14 @@ export function createHealth(db: MongoDatabase): HealthStore {
           return [_id, { revision: eventSequence, depth, ...times }]
         })
         return new Map(await Promise.all(entries))
+      }),
+
+    traffic: (sessionId, after, until) =>
+      db.read(async () => {
+        const count = (type: EventType) =>
+          db.models.events.countDocuments({ sessionId, sequence: { $gt: after, $lte: until }, type })
+        const [sentCount, receivedCount] = await Promise.all([count('message.sent'), count('message.received')])
+        return { sentCount, receivedCount }
       }),
 
     acked: (sessionId, limit) =>

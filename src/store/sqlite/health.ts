@@ -53,6 +53,17 @@ export function createHealth(db: SqliteDatabase): HealthStore {
         return found
       }),
 
+    traffic: (sessionId, after, until) =>
+      db.read(() => {
+        const row = db
+          .sql(
+            `SELECT coalesce(sum(type = 'message.sent'), 0) AS sent, coalesce(sum(type = 'message.received'), 0) AS received FROM events
+             WHERE session_id = ? AND sequence > ? AND sequence <= ?`,
+          )
+          .get(sessionId, after, until)
+        return { sentCount: Number(row?.['sent']), receivedCount: Number(row?.['received']) }
+      }),
+
     acked: (sessionId, limit) => db.read(() => listAcked(db, sessionId, limit)),
   }
 }
