@@ -9,7 +9,8 @@ import { runTicks, type Tick } from '../src/platform/tick.ts'
 import type { PublishedEvent } from '../src/store/event-store.ts'
 import { openStore } from '../src/store/open-store.ts'
 import { retention, sweepStore } from '../src/store/sweep-store.ts'
-import { createDeliveryQueue, createRetryQueue } from '../src/webhooks/delivery-queue.ts'
+import { advanceReplays } from '../src/webhooks/advance-replays.ts'
+import { createDeliveryQueue, createReplayQueue, createRetryQueue } from '../src/webhooks/delivery-queue.ts'
 import { announceEvents } from '../src/webhooks/publish-event.ts'
 import { retryDeliveries } from '../src/webhooks/retry-deliveries.ts'
 
@@ -26,9 +27,11 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
   const prefix = config.redisPrefix
   const deliveryQueue = createDeliveryQueue(redis, prefix)
   const retryQueue = createRetryQueue(redis, prefix)
+  const replayQueue = createReplayQueue(redis, prefix)
   life.onStop('queues', async () => {
     await deliveryQueue.close()
     await retryQueue.close()
+    await replayQueue.close()
   })
 
   const announce = (published: PublishedEvent[]) => announceEvents({ deliveryQueue, log }, published)
@@ -39,7 +42,13 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
       name: 'webhook-retries',
       everyMs: 1_000,
       deadlineMs: 20_000,
-      run: (signal) => retryDeliveries({ deliveries: store.deliveries, deliveryQueue, retryQueue, log }, signal),
+      run: (signal) => retryDeliveries({ deliveries: store.deliveries, deliveryQueue, retryQueue, replayQueue, log }, signal),
+    },
+    {
+      name: 'webhook-replays',
+      everyMs: 1_000,
+      deadlineMs: 20_000,
+      run: (signal) => advanceReplays({ ...store, replayQueue, log }, signal),
     },
     {
       name: 'requeue-stranded',

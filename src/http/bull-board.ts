@@ -11,10 +11,11 @@ import type { Log } from '../platform/log.ts'
 import { createQueue, type Queue } from '../platform/queue.ts'
 import { tickQueueName } from '../platform/tick.ts'
 import type { Store } from '../store/store.ts'
-import { firstAttemptQueueName, retryQueueName } from '../webhooks/delivery-queue.ts'
+import { deadLetterQueueName } from '../webhooks/dead-letter-queue.ts'
+import { firstAttemptQueueName, replayQueueName, retryQueueName } from '../webhooks/delivery-queue.ts'
 
 export const boardPath = '/queues'
-const fixedQueues = [firstAttemptQueueName, retryQueueName, tickQueueName]
+const fixedQueues = [firstAttemptQueueName, retryQueueName, replayQueueName, deadLetterQueueName, tickQueueName]
 const maxSendQueues = 50
 const refreshMs = 2_000
 const retryRoutes = new Set(['/api/queues/:queueName/:jobId/retry', '/api/queues/:queueName/retry/:queueStatus'])

@@ -5,14 +5,17 @@ import type { Config } from '../platform/config.ts'
 import type { Log } from '../platform/log.ts'
 import type { Store } from '../store/store.ts'
 import { createDeliveryQueue } from '../webhooks/delivery-queue.ts'
+import { EventStreams, type StreamSettings } from '../webhooks/event-streams.ts'
 import { createGuardPolicy } from '../webhooks/guard-url.ts'
 import { announceEvents } from '../webhooks/publish-event.ts'
 import type { SecretBox } from '../webhooks/secret-box.ts'
+import { EndpointTester } from '../webhooks/test-endpoint.ts'
 import { Authenticator } from './authenticate.ts'
 import type { HttpDeps } from './http-deps.ts'
 import { createMetrics, type HttpMetrics } from './metrics.ts'
 import { SessionCookies } from './session-cookie.ts'
 import { SignInLimiter } from './sign-in-limiter.ts'
+import { addWebhookMetrics } from './webhook-metrics.ts'
 
 interface DepsInput {
   config: Pick<Config, 'redisPrefix' | 'webhookAllowedNetworks'>
@@ -23,6 +26,8 @@ interface DepsInput {
   adminKey: string
   log: Log
   stopping: AbortSignal
+  /** The defaults, unless a test is in a hurry. */
+  streams?: StreamSettings
 }
 
 export function createHttpDeps(input: DepsInput): HttpDeps & Pick<HttpMetrics, 'observe'> & { close(): Promise<void> } {
@@ -30,8 +35,12 @@ export function createHttpDeps(input: DepsInput): HttpDeps & Pick<HttpMetrics, '
   const prefix = config.redisPrefix
   const deliveryQueue = createDeliveryQueue(redis, prefix)
   const queues = new SendQueues(redis, prefix)
+  const guardPolicy = createGuardPolicy(config.webhookAllowedNetworks)
+  const eventStreams = new EventStreams({ redis, prefix, log }, input.streams)
+  const endpointTester = new EndpointTester({ secretBox, guardPolicy })
   const cookies = new SessionCookies(adminKey)
   const metrics = createMetrics(store, log)
+  addWebhookMetrics(metrics.registry, { redis, prefix, eventStreams, log })
   return {
     store,
     redis,
@@ -41,8 +50,10 @@ export function createHttpDeps(input: DepsInput): HttpDeps & Pick<HttpMetrics, '
     cookies,
     signInLimiter: new SignInLimiter(),
     secretBox,
-    guardPolicy: createGuardPolicy(config.webhookAllowedNetworks),
+    guardPolicy,
     deliveryQueue,
+    eventStreams,
+    endpointTester,
     accept: {
       sessions: store.sessions,
       messages: store.messages,
@@ -58,6 +69,8 @@ export function createHttpDeps(input: DepsInput): HttpDeps & Pick<HttpMetrics, '
     close: async () => {
       queues.close()
       await deliveryQueue.close()
+      await eventStreams.close()
+      await endpointTester.close()
     },
   }
 }

@@ -5,8 +5,10 @@ import type { Log } from '../platform/log.ts'
 import type { AcceptDeps } from '../messages/accept-message.ts'
 import type { Store } from '../store/store.ts'
 import type { DeliveryQueue } from '../webhooks/delivery-queue.ts'
+import type { EventStreams } from '../webhooks/event-streams.ts'
 import type { GuardPolicy } from '../webhooks/guard-url.ts'
 import type { SecretBox } from '../webhooks/secret-box.ts'
+import type { EndpointTester } from '../webhooks/test-endpoint.ts'
 import type { Authenticator } from './authenticate.ts'
 import type { SessionCookies } from './session-cookie.ts'
 import type { SignInLimiter } from './sign-in-limiter.ts'
@@ -23,6 +25,8 @@ export interface HttpDeps {
   secretBox: SecretBox
   guardPolicy: GuardPolicy
   deliveryQueue: DeliveryQueue
+  eventStreams: EventStreams
+  endpointTester: EndpointTester
   accept: AcceptDeps
   metrics: Registry
   /** Aborts when the process begins to stop. */

@@ -45,7 +45,12 @@ async function serve(deps: HttpDeps, route: Route, path: string, req: Request, r
   record.sessionId = sessionId
   const answer = await route.handle(deps, await readRequest(deps, route, req, res, { caller, sessionId }))
   if (deps.stopping.aborted) res.setHeader('Connection', 'close')
-  send(res, answer)
+  if (answer.stream) {
+    record.isStream = true
+    await answer.stream(res)
+  } else {
+    send(res, answer)
+  }
 }
 
 async function readRequest(

@@ -14,6 +14,7 @@ export interface Problem {
   code: string
   requestId: string
   errors?: { path: string; message: string }[]
+  oldestCursor?: string
 }
 
 /** The detail of an error nobody expected stays inside: it is in the log. */
@@ -28,6 +29,7 @@ export function problemOf(error: AppError, requestId: string): Problem {
     code,
     requestId,
     ...(error.errors ? { errors: error.errors } : {}),
+    ...(error.oldestCursor === undefined ? {} : { oldestCursor: error.oldestCursor }),
   }
 }
 

@@ -13,6 +13,8 @@ export interface RequestRecord {
   sessionId: string | null
   /** Of the problem that was answered. */
   code: string | null
+  /** Its answer goes on until somebody has had enough: its duration is no measure of ours. */
+  isStream: boolean
 }
 
 const records = new WeakMap<ServerResponse, RequestRecord>()
@@ -28,6 +30,7 @@ export function recordOf(res: ServerResponse): RequestRecord {
       caller: null,
       sessionId: null,
       code: null,
+      isStream: false,
     }
     records.set(res, record)
   }
@@ -48,11 +51,11 @@ export function observeRequest({ log, observe }: ObserveDeps, req: IncomingMessa
   res.setHeader('X-Request-Id', record.requestId)
   res.once('close', () => {
     const durationMs = performance.now() - record.startedAt
-    const { route, caller, sessionId, code } = record
+    const { route, caller, sessionId, code, isStream } = record
     const method = req.method ?? ''
     // 499: the client went away before it had its answer.
-    const status = res.writableFinished ? res.statusCode : 499
-    observe({ method, route: route ?? 'unknown', status }, durationMs / 1000)
+    const status = res.writableFinished || isStream ? res.statusCode : 499
+    if (!isStream) observe({ method, route: route ?? 'unknown', status }, durationMs / 1000)
     log[quiet.has(route ?? '') ? 'debug' : 'info'](
       {
         requestId: record.requestId,

@@ -1,5 +1,5 @@
 // What a route is: data from which the router, the OpenAPI document and the authorisation test are all made.
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import type { ErrorCode } from '../platform/errors.ts'
 import type { Scope } from '../store/key-store.ts'
@@ -39,6 +39,8 @@ export interface Answer {
   /** Sent as it is. */
   raw?: { type: string; data: string | Buffer }
   headers?: Record<string, string>
+  /** Writes the whole answer itself, head and all, and resolves when it is over. Instead of `body` and `raw`. */
+  stream?: (res: ServerResponse) => Promise<void>
 }
 
 export interface AnswerSpec {

@@ -46,7 +46,23 @@ export const errorTable = {
     title: 'The message is already being sent, or has ended. It can no longer be canceled.',
   },
   last_key: { status: 409, retryable: false, title: 'This is the key of the request itself. Use another key to delete it.' },
+  endpoint_disabled: {
+    status: 409,
+    retryable: false,
+    title: 'The endpoint is disabled and gets nothing. Enable it first: `PATCH` it with `{"enabled": true}`.',
+  },
+  event_expired: { status: 409, retryable: false, title: 'The event is older than 7 days and no longer kept.' },
+  replay_running: {
+    status: 409,
+    retryable: true,
+    title: 'A replay to this endpoint is running already. Wait until it has finished, or stop it.',
+  },
   conflict: { status: 409, retryable: true, title: 'The resource changed at the same moment. Read it again and retry.' },
+  cursor_expired: {
+    status: 410,
+    retryable: false,
+    title: 'Events after this place are no longer kept: some were missed. Read on from `oldestCursor`.',
+  },
   body_too_large: { status: 413, retryable: false, title: 'The body is larger than 1 MB.' },
   unsupported_media_type: { status: 415, retryable: false, title: 'Send the body as application/json.' },
   idempotency_key_reused: {
@@ -110,6 +126,8 @@ interface AppErrorOptions {
   /** Becomes the `Retry-After` header. */
   retryAfterSeconds?: number
   errors?: { path: string; message: string }[]
+  /** Where a reader of the event log can go on. */
+  oldestCursor?: string
 }
 
 /** An expected failure. `message` is the detail for the user: never a secret, never a stack. */
@@ -119,6 +137,7 @@ export class AppError extends Error {
   readonly status: number
   readonly retryAfterSeconds: number | undefined
   readonly errors: { path: string; message: string }[] | undefined
+  readonly oldestCursor: string | undefined
 
   constructor(code: ErrorCode, detail?: string, options: AppErrorOptions = {}) {
     super(detail ?? errorTable[code].title, options.cause === undefined ? undefined : { cause: options.cause })
@@ -128,6 +147,7 @@ export class AppError extends Error {
     this.status = errorTable[code].status
     this.retryAfterSeconds = options.retryAfterSeconds
     this.errors = options.errors
+    this.oldestCursor = options.oldestCursor
   }
 }
 

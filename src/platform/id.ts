@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
-export type IdPrefix = 'ses' | 'msg' | 'evt' | 'whk' | 'dlv' | 'key' | 'med' | 'cmd' | 'req'
+export type IdPrefix = 'ses' | 'msg' | 'evt' | 'whk' | 'dlv' | 'key' | 'med' | 'rpl' | 'cmd' | 'req'
 
 let lastMs = 0
 let lastRandom = 0n

@@ -3,6 +3,7 @@ import {
   createRedisBackend,
   DelayedError,
   Queue,
+  UnrecoverableError,
   Worker,
   type Job,
   type JobsOptions,
@@ -88,6 +89,11 @@ export async function closeWorker(worker: Worker<never> | Worker, deadlineMs: nu
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Inside a processor: the job fails for good, with this as its reason. Never returns. */
+export function giveUp(reason: string): never {
+  throw new UnrecoverableError(reason)
 }
 
 /** Inside a processor: puts the job off until then, without counting an attempt. Never returns. */

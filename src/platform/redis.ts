@@ -38,6 +38,19 @@ export function connectRedis(target: RedisTarget, role: RedisRole, log: Log): Re
   const isSocket = redisUrl === undefined || redisUrl.startsWith('unix:') // ioredis would take `unix` for a host name
   const path = redisUrl === undefined ? target.redisSocketPath : new URL(redisUrl).pathname
   const redis = isSocket ? new Redis({ ...options, path }) : new Redis(redisUrl, options)
+  logOutages(redis, role, log)
+  return redis
+}
+
+/** A further connection to the same Redis, for pub/sub. */
+export function connectSubscriber(redis: Redis, log: Log): Redis {
+  const { commandTimeout: _none, replyMapping: _default, ...options } = redis.options
+  const subscriber = new Redis({ ...options, ...shared, ...byRole.subscriber, enableOfflineQueue: true })
+  logOutages(subscriber, 'subscriber', log)
+  return subscriber
+}
+
+function logOutages(redis: Redis, role: RedisRole, log: Log): void {
   let away = false
   redis.on('error', (err: unknown) => {
     if (!away) log.warn({ err, role }, 'redis.lost')
@@ -47,7 +60,6 @@ export function connectRedis(target: RedisTarget, role: RedisRole, log: Log): Re
     if (away) log.info({ role }, 'redis.returned')
     away = false
   })
-  return redis
 }
 
 /**

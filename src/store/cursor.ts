@@ -24,9 +24,9 @@ export function decodeCursor<const Shape extends readonly ('string' | 'number')[
   return parts as { [K in keyof Shape]: Shape[K] extends 'string' ? string : number }
 }
 
-export function badCursor(): AppError {
+export function badCursor(path = 'cursor'): AppError {
   return new AppError('invalid_request', 'The cursor is not one that this list gave out.', {
-    errors: [{ path: 'cursor', message: 'is not a cursor of this list' }],
+    errors: [{ path, message: 'is not a cursor of this list' }],
   })
 }
 

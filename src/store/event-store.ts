@@ -34,9 +34,12 @@ export interface EventRecord extends EventDraft {
   sessionId: string
   /** Rises by one per session, without gaps. */
   sequence: number
-  /** Milliseconds since the epoch. */
+  /** When it was written, milliseconds since the epoch. */
   at: number
-  /** Orders all events of the store; opaque to users. */
+  /**
+   * Orders all events of the store, in the order readers see them; opaque to users. Certain on what `list` returns; a published or
+   * single event may have '' instead, where its place is only given after the commit (MongoDB).
+   */
   cursor: string
 }
 
@@ -67,6 +70,25 @@ export interface EventStore {
     types?: EventType[]
     limit: number
   }): Promise<EventRecord[]>
+  /**
+   * A page of the log for a reader that comes back. Places are cursors, or with a session its sequences in decimal digits; without `after`
+   * the page begins with the oldest event that is kept. @throws AppError `invalid_request` for a place that is none.
+   */
+  read(query: { sessionId?: string; after?: string; types?: readonly EventType[]; limit: number }): Promise<LogPage>
+  /** The place of the newest event: whoever reads on from there sees what happens from now on. */
+  newestPlace(sessionId?: string): Promise<string>
+  /** A place before all events of that time and later, as near to it as the order of the log allows. */
+  placeBefore(at: number, sessionId?: string): Promise<string>
+}
+
+export interface LogPage {
+  events: EventRecord[]
+  /** The place to read on from, also when nothing matched. */
+  next: string
+  /** There are more already. */
+  hasMore: boolean
+  /** Something after `after` has been swept before it was read: the earliest place from which nothing is missing. Null when not. */
+  oldestPlace: string | null
 }
 
 export interface EndpointRecord {
@@ -128,6 +150,8 @@ export interface DeliveryRecord {
   endpointId: string
   sessionId: string
   eventType: EventType
+  /** The replay that made it; null for what was made with its event, or by hand. */
+  replayId: string | null
   /** `failed` will be tried again at `nextAttemptAt`, `dead` not. */
   status: DeliveryStatus
   attemptCount: number
@@ -139,6 +163,8 @@ export interface DeliveryRecord {
   createdAt: number
   updatedAt: number
 }
+
+export type NewDelivery = Pick<DeliveryRecord, 'eventId' | 'endpointId' | 'sessionId' | 'eventType'> & { nextAttemptAt: number }
 
 export interface DeliveryStore {
   get(id: string): Promise<DeliveryRecord | null>
@@ -161,9 +187,7 @@ export interface DeliveryStore {
   listDue(now: number, limit: number): Promise<DeliveryRecord[]>
   /** Moves the time of the next attempt without counting one (an open breaker, a job just enqueued). Only later, and only while pending or failed. */
   postpone(ids: string[], nextAttemptAt: number): Promise<void>
-  /** New deliveries of stored events to one endpoint: redeliver and replay. */
-  create(
-    records: { eventId: string; endpointId: string; sessionId: string; eventType: EventType; nextAttemptAt: number }[],
-  ): Promise<DeliveryRecord[]>
+  /** New deliveries of stored events, made by hand. */
+  create(records: NewDelivery[]): Promise<DeliveryRecord[]>
   countByStatus(endpointId?: string): Promise<Record<DeliveryStatus, number>>
 }

@@ -4,6 +4,7 @@ import type { DeliveryStore, EndpointStore, EventStore } from './event-store.ts'
 import type { HealthStore } from './health-store.ts'
 import type { KeyStore } from './key-store.ts'
 import type { MessageStore } from './message-store.ts'
+import type { ReplayStore } from './replay-store.ts'
 import type { SessionStore } from './session-store.ts'
 
 /** How long things are kept, in milliseconds after their last change. */
@@ -27,6 +28,7 @@ export interface Store {
   readonly events: EventStore
   readonly endpoints: EndpointStore
   readonly deliveries: DeliveryStore
+  readonly replays: ReplayStore
   readonly health: HealthStore
   /** @throws AppError `store_unavailable` */
   ping(): Promise<void>

@@ -34,6 +34,7 @@ if openUntil <= now and (openUntil > 0 or force == '1' or failures >= limit) the
   redis.call('HSET', KEYS[1], 'openUntil', string.format('%.0f', openUntil))
   redis.call('HDEL', KEYS[1], 'probeUntil')
 end
+if openUntil > 0 then redis.call('ZADD', KEYS[2], string.format('%.0f', openUntil), ARGV[7]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return {failures, string.format('%.0f', openUntil)}`
 
@@ -48,7 +49,10 @@ redis.call('HSET', KEYS[1], 'probeUntil', string.format('%.0f', now + tonumber(A
 return {'probe', '0'}`
 
 const succeedScript = `
-if ARGV[1] == '1' or not redis.call('HGET', KEYS[1], 'openUntil') then redis.call('DEL', KEYS[1]) end
+if ARGV[1] == '1' or not redis.call('HGET', KEYS[1], 'openUntil') then
+  redis.call('DEL', KEYS[1])
+  redis.call('ZREM', KEYS[2], ARGV[2])
+end
 return 1`
 
 export class BreakerStates {
@@ -69,14 +73,16 @@ export class BreakerStates {
   async fail(endpointId: string, now: number, settings: BreakerSettings, opens: boolean): Promise<BreakerState> {
     const answer = (await this.redis.eval(
       failScript,
-      1,
+      2,
       this.key(endpointId),
+      openKey(this.prefix),
       now,
       settings.failureLimit,
       settings.openMs,
       settings.maxOpenMs,
       opens ? '1' : '0',
       rememberMs,
+      endpointId,
     )) as [number, string]
     return { failureCount: answer[0], openUntil: Number(answer[1]) }
   }
@@ -96,7 +102,7 @@ export class BreakerStates {
 
   /** Forgets the failures. While it is open only the one try closes it: an answer to an older request says little. */
   async succeed(endpointId: string, wasProbe: boolean): Promise<void> {
-    await this.redis.eval(succeedScript, 1, this.key(endpointId), wasProbe ? '1' : '0')
+    await this.redis.eval(succeedScript, 2, this.key(endpointId), openKey(this.prefix), wasProbe ? '1' : '0', endpointId)
   }
 
   /** The one try was not made after all. */
@@ -109,13 +115,39 @@ export class BreakerStates {
   }
 }
 
-/** For `endpointView`. */
-export async function readBreaker(redis: Redis, prefix: string, endpointId: string): Promise<BreakerView> {
-  const { failureCount, openUntil } = await new BreakerStates(redis, prefix).read(endpointId)
+/** The breakers that are not closed, by the time until which they are open. */
+function openKey(prefix: string): string {
+  return redisKey(prefix, 'breakers-open')
+}
+
+/** For `endpointView`. Null where Redis cannot be asked: the rest of an endpoint is worth an answer all the same. */
+export async function readBreakers(
+  redis: Redis,
+  prefix: string,
+  endpointIds: readonly string[],
+): Promise<(BreakerView | null)[]> {
+  const states = new BreakerStates(redis, prefix)
+  try {
+    return (await Promise.all(endpointIds.map((id) => states.read(id)))).map(breakerView)
+  } catch {
+    return endpointIds.map(() => null)
+  }
+}
+
+function breakerView({ failureCount, openUntil }: BreakerState): BreakerView {
   const isOpen = openUntil > Date.now()
   return {
     state: openUntil === 0 ? 'closed' : isOpen ? 'open' : 'half-open',
     openUntil: isOpen ? isoTime(openUntil) : null,
     consecutiveFailureCount: failureCount,
   }
+}
+
+/** How many breakers of the fleet are not closed, by state. */
+export async function countBreakers(redis: Redis, prefix: string): Promise<{ open: number; 'half-open': number }> {
+  const now = Date.now()
+  const key = openKey(prefix)
+  await redis.zremrangebyscore(key, '-inf', now - rememberMs) // forgotten, as their own keys are
+  const [open, all] = await Promise.all([redis.zcount(key, `(${now}`, '+inf'), redis.zcard(key)])
+  return { open, 'half-open': all - open }
 }

@@ -5,6 +5,7 @@ import { hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { version } from '../platform/version.ts'
 import type { DeliveryRecord, DeliveryStore, EventRecord, EventStore } from '../store/event-store.ts'
+import type { DeadLetterQueue } from './dead-letter-queue.ts'
 import { isReservedHeader } from './endpoint.ts'
 import type { EndpointBreakers } from './endpoint-breaker.ts'
 import type { EndpointGates } from './endpoint-gate.ts'
@@ -23,6 +24,9 @@ export interface DeliverDeps {
   gates: EndpointGates
   history: EndpointHistory
   dispatcher: Dispatcher
+  /** What is given up shows there. */
+  deadLetters: Pick<DeadLetterQueue, 'add'>
+  retryDelaysMs: readonly number[]
   log: Log
   /** For the whole answer. */
   timeoutMs: number
@@ -50,7 +54,9 @@ export async function deliverEvent(deps: DeliverDeps, job: DeliverInput): Promis
   const { deliveryId, endpointId } = job
   const endpoint = await deps.readyEndpoints.get(endpointId)
   if (!endpoint?.record.enabled) {
-    await deps.deliveries.bury([deliveryId], endpoint ? 'endpoint_disabled' : 'endpoint_deleted', Date.now())
+    const reason = endpoint ? 'endpoint_disabled' : 'endpoint_deleted'
+    await deps.deliveries.bury([deliveryId], reason, Date.now())
+    if (endpoint) deps.deadLetters.add(deliveryId, { endpointId, reason })
     return { outcome: 'dead' }
   }
   const blockedUntil = await deps.breakers.blockedUntil(endpointId)
@@ -77,6 +83,7 @@ async function attemptDelivery(
   const event = await deps.events.get(delivery.eventId)
   if (!event) {
     await deps.deliveries.bury([delivery.id], 'event_expired', Date.now())
+    deps.deadLetters.add(delivery.id, { endpointId: job.endpointId, reason: 'event_expired' })
     return { outcome: 'dead' }
   }
   const run = await deps.breakers.run(job.endpointId, () => post(deps, endpoint, event), isReceiverFailure)
@@ -130,7 +137,7 @@ async function record(
     ? { status: 'succeeded' as const, nextAttemptAt: null }
     : isGone
       ? { status: 'dead' as const, nextAttemptAt: null, deadReason: 'endpoint_gone' }
-      : nextStep(delivery.attemptCount + 1, result.retryAfterMs, now)
+      : nextStep(delivery.attemptCount + 1, result.retryAfterMs, now, Math.random, deps.retryDelaysMs)
   await patiently(() => deps.deliveries.recordAttempt(delivery.id, { at, status, durationMs, error, answer }, next))
   deps.log.debug(
     {
@@ -145,6 +152,7 @@ async function record(
     },
     'webhook.attempted',
   )
+  if (next.status === 'dead') deps.deadLetters.add(delivery.id, { endpointId: delivery.endpointId, reason: next.deadReason })
   if (isGone) await deps.history.disable(delivery.endpointId, 'gone', now)
   else if (succeeded) await deps.history.succeeded(endpoint.record, now)
   else await deps.history.failed(endpoint.record, now)

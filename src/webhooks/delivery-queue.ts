@@ -1,12 +1,15 @@
-// The two delivery queues: first attempts, and retries apart from them so that they never delay what is new.
+// The delivery queues: first attempts, and apart from them retries and replays, so that these never delay what is new.
 import type { Redis } from 'ioredis'
 import { jittered } from '../platform/backoff.ts'
 import { AppError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { comeBackAt, createQueue, createWorker, type Queue, type Worker } from '../platform/queue.ts'
+import { EventNotice } from './event-notice.ts'
 
 export const firstAttemptQueueName = 'webhook-deliveries'
 export const retryQueueName = 'webhook-retries'
+export const replayQueueName = 'webhook-replays'
+type DeliveryQueueName = typeof firstAttemptQueueName | typeof retryQueueName | typeof replayQueueName
 
 /** Ids only: what an event says, and the secret it is signed with, stay in the store. */
 export interface DeliveryJob {
@@ -23,10 +26,13 @@ const maxAddsInFlight = 5_000
 
 export class DeliveryQueue {
   readonly queue: Queue<DeliveryJob>
+  /** Where events are announced, those who read them live are told as well. */
+  readonly notice: EventNotice | undefined
   private inFlight = 0
 
-  constructor(queue: Queue<DeliveryJob>) {
+  constructor(queue: Queue<DeliveryJob>, notice?: EventNotice) {
     this.queue = queue
+    this.notice = notice
   }
 
   /** False when too many adds wait already. A job of that delivery and attempt which is there already stays the only one. */
@@ -44,17 +50,24 @@ export class DeliveryQueue {
   }
 
   async close(): Promise<void> {
+    this.notice?.close()
     await this.queue.close()
   }
 }
 
 /** First attempts. `redis` may be of any role; many queues may share it. */
 export function createDeliveryQueue(redis: Redis, prefix: string): DeliveryQueue {
-  return new DeliveryQueue(createQueue<DeliveryJob>(firstAttemptQueueName, redis, prefix, leavesNothing))
+  const queue = createQueue<DeliveryJob>(firstAttemptQueueName, redis, prefix, leavesNothing)
+  return new DeliveryQueue(queue, new EventNotice(redis, prefix))
 }
 
 export function createRetryQueue(redis: Redis, prefix: string): DeliveryQueue {
   return new DeliveryQueue(createQueue<DeliveryJob>(retryQueueName, redis, prefix, leavesNothing))
+}
+
+/** What replays make, its retries too. */
+export function createReplayQueue(redis: Redis, prefix: string): DeliveryQueue {
+  return new DeliveryQueue(createQueue<DeliveryJob>(replayQueueName, redis, prefix, leavesNothing))
 }
 
 export type DeliveryHandler = (
@@ -70,7 +83,7 @@ const afterFaultMs = 60_000
 
 /** Not running yet: call `run()`. A deferred job, or one whose handler failed, comes back without a retry of BullMQ's being counted. */
 export function createDeliveryWorker(
-  name: typeof firstAttemptQueueName | typeof retryQueueName,
+  name: DeliveryQueueName,
   deps: { redis: Redis; prefix: string; log: Log; deliver: DeliveryHandler },
   concurrency: number,
 ): Worker<DeliveryJob> {

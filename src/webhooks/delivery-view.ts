@@ -8,6 +8,8 @@ export interface DeliveryView {
   eventType: EventType
   endpointId: string
   sessionId: string
+  /** The replay that made it. */
+  replayId: string | null
   status: DeliveryStatus
   deadReason: string | null
   attemptCount: number
@@ -25,6 +27,7 @@ export function deliveryView(record: DeliveryRecord): DeliveryView {
     eventType: record.eventType,
     endpointId: record.endpointId,
     sessionId: record.sessionId,
+    replayId: record.replayId,
     status: record.status,
     deadReason: record.deadReason,
     attemptCount: record.attemptCount,

@@ -27,7 +27,7 @@ export interface EndpointView {
   updatedAt: string
 }
 
-/** `breaker` from `readBreaker`; null where it is not known. */
+/** `breaker` from `readBreakers`; null where it is not known. */
 export function endpointView(record: EndpointRecord, breaker: BreakerView | null = null): EndpointView {
   return {
     id: record.id,

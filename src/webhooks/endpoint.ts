@@ -38,14 +38,14 @@ export function isReservedHeader(name: string): boolean {
 }
 
 /** @throws AppError `invalid_request` naming each pattern that matches no event. */
-export function checkEvents(events: readonly string[]): string[] {
+export function checkEvents(events: readonly string[], path = 'events'): string[] {
   const errors = events.flatMap((pattern, index) =>
     isEventPattern(pattern)
       ? []
-      : [{ path: `events.${index}`, message: 'Not an event type, `*`, or an area such as `message.*`.' }],
+      : [{ path: `${path}.${index}`, message: 'Not an event type, `*`, or an area such as `message.*`.' }],
   )
   if (events.length === 0 || events.length > maxPatterns) {
-    errors.push({ path: 'events', message: `Between 1 and ${maxPatterns} patterns.` })
+    errors.push({ path, message: `Between 1 and ${maxPatterns} patterns.` })
   }
   if (errors.length > 0) throw new AppError('invalid_request', undefined, { errors })
   return [...new Set(events)]

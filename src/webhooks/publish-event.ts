@@ -1,4 +1,4 @@
-// Announces committed events: one delivery job per delivery, without making the caller wait.
+// Announces committed events: one delivery job per delivery, and a notice to those who read the log live, without making the caller wait.
 import type { Log } from '../platform/log.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
@@ -13,9 +13,10 @@ export interface AnnounceDeps {
  * and the retry tick finds those whose job did not come into being.
  */
 export function announceEvents(deps: AnnounceDeps, published: readonly PublishedEvent[]): void {
-  for (const { deliveries } of published) {
+  for (const { event, deliveries } of published) {
+    deps.deliveryQueue.notice?.tell(event.sessionId)
     for (const { id, endpointId } of deliveries) {
-      if (!deps.deliveryQueue.hasRoom) return
+      if (!deps.deliveryQueue.hasRoom) break
       deps.deliveryQueue.add(id, { endpointId, attempt: 0 }).catch((err: unknown) => {
         deps.log.debug({ err, deliveryId: id, endpointId }, 'webhook.enqueue_failed')
       })

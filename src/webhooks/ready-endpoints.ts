@@ -42,12 +42,16 @@ export class ReadyEndpoints {
 
   private async read(endpointId: string): Promise<ReadyEndpoint | null> {
     const record = await this.endpoints.get(endpointId)
-    if (!record) return null
-    return {
-      record,
-      url: new URL(record.url),
-      headers: openHeaders(this.secretBox, record),
-      signingKeys: openSigningKeys(this.secretBox, record, Date.now()),
-    }
+    return record && openEndpoint(this.secretBox, record)
+  }
+}
+
+/** @throws AppError `credentials_unreadable` */
+export function openEndpoint(secretBox: SecretBox, record: EndpointRecord): ReadyEndpoint {
+  return {
+    record,
+    url: new URL(record.url),
+    headers: openHeaders(secretBox, record),
+    signingKeys: openSigningKeys(secretBox, record, Date.now()),
   }
 }

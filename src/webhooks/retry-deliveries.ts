@@ -7,6 +7,7 @@ interface RetryDeps {
   deliveries: Pick<DeliveryStore, 'listDue' | 'postpone'>
   deliveryQueue: DeliveryQueue
   retryQueue: DeliveryQueue
+  replayQueue: DeliveryQueue
   log: Log
 }
 
@@ -15,7 +16,7 @@ const pageSize = 500
 const remakeAfterMs = 20_000
 
 /**
- * Due retries go to the retry queue. First attempts whose job never came into being, or was lost with Redis, go back to the queue of
+ * Due retries go to the retry queue, what replays made to theirs. First attempts whose job never came into being, or was lost with Redis, go back to the queue of
  * first attempts: there a job that only waits its turn is found again by its id, so that nothing is sent twice. Returns the number of jobs.
  */
 export async function retryDeliveries(deps: RetryDeps, signal: AbortSignal, maxPages = 20): Promise<number> {
@@ -25,8 +26,8 @@ export async function retryDeliveries(deps: RetryDeps, signal: AbortSignal, maxP
     const due = await deps.deliveries.listDue(now, pageSize)
     if (due.length === 0) break
     await Promise.all(
-      due.map(({ id, endpointId, attemptCount }) => {
-        const queue = attemptCount === 0 ? deps.deliveryQueue : deps.retryQueue
+      due.map(({ id, endpointId, attemptCount, replayId }) => {
+        const queue = replayId !== null ? deps.replayQueue : attemptCount === 0 ? deps.deliveryQueue : deps.retryQueue
         return queue.add(id, { endpointId, attempt: attemptCount })
       }),
     )

@@ -29,8 +29,9 @@ export function nextStep(
   retryAfterMs: number | null,
   now: number,
   random: () => number = Math.random,
+  delaysMs: readonly number[] = retryDelaysMs,
 ): NextStep {
-  const delay = retryDelaysMs[attemptCount - 1]
+  const delay = delaysMs[attemptCount - 1]
   if (delay === undefined) return { status: 'dead', nextAttemptAt: null, deadReason: 'retries_exhausted' }
   const asked = Math.min(retryAfterMs ?? 0, maxRetryAfterMs)
   return { status: 'failed', nextAttemptAt: now + Math.max(jittered(delay, jitter, random), asked) }

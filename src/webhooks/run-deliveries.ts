@@ -5,14 +5,25 @@ import { closeWorker } from '../platform/queue.ts'
 import type { Store } from '../store/store.ts'
 import { BreakerStates, type BreakerSettings } from './breaker-state.ts'
 import { answerTimeoutMs, deliverEvent } from './deliver-event.ts'
-import { createDeliveryQueue, createDeliveryWorker, firstAttemptQueueName, retryQueueName } from './delivery-queue.ts'
+import { createDeadLetterWorker, DeadLetterQueue } from './dead-letter-queue.ts'
+import {
+  createDeliveryQueue,
+  createDeliveryWorker,
+  firstAttemptQueueName,
+  replayQueueName,
+  retryQueueName,
+} from './delivery-queue.ts'
 import { breakerDefaults, EndpointBreakers } from './endpoint-breaker.ts'
 import { EndpointGates, gateDefaults, type GateSettings } from './endpoint-gate.ts'
 import { EndpointHistory } from './endpoint-history.ts'
 import type { GuardPolicy } from './guard-url.ts'
 import { createGuardedAgent } from './guarded-agent.ts'
 import { ReadyEndpoints } from './ready-endpoints.ts'
+import { redeliver } from './redeliver.ts'
+import { retryDelaysMs } from './retry-schedule.ts'
 import type { SecretBox } from './secret-box.ts'
+
+type Job = Parameters<typeof deliverEvent>[1]
 
 interface DeliveryDeps {
   store: Pick<Store, 'deliveries' | 'events' | 'endpoints'>
@@ -28,12 +39,25 @@ export interface DeliverySettings {
   answerTimeoutMs: number
   breaker: BreakerSettings
   gate: GateSettings
+  replayGate: GateSettings
+  /** Waits between attempts: `retryDelaysMs`. */
+  retryDelaysMs: readonly number[]
 }
 
-const defaults: DeliverySettings = { answerTimeoutMs, breaker: breakerDefaults, gate: gateDefaults }
+/** A replay has little of an endpoint's attention, and none of the places that its new events have. */
+const replayGate: GateSettings = { ...gateDefaults, maxInFlight: 2, maxWaitingEach: 20 }
+export const deliveryDefaults: DeliverySettings = {
+  answerTimeoutMs,
+  breaker: breakerDefaults,
+  gate: gateDefaults,
+  replayGate,
+  retryDelaysMs,
+}
 /** Places for jobs, not threads: nearly all of them wait for an answer. */
 const firstAttemptConcurrency = 200
 const retryConcurrency = 50
+const replayConcurrency = 40
+const deadLetterConcurrency = 5
 /** Time to give back the jobs whose requests were cut. */
 const cutMs = 1_500
 
@@ -42,12 +66,13 @@ export interface RunningDeliveries {
   close(deadlineMs: number): Promise<void>
 }
 
-export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = defaults): RunningDeliveries {
+export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = deliveryDefaults): RunningDeliveries {
   const { store, redis, prefix, log } = deps
   const deliveryQueue = createDeliveryQueue(redis, prefix)
   const readyEndpoints = new ReadyEndpoints({ endpoints: store.endpoints, secretBox: deps.secretBox })
   const breakers = new EndpointBreakers({ states: new BreakerStates(redis, prefix), log }, settings.breaker)
   const dispatcher = createGuardedAgent(deps.guardPolicy)
+  const deadLetters = new DeadLetterQueue(redis, prefix, log)
   const deliverDeps = {
     deliveries: store.deliveries,
     events: store.events,
@@ -56,18 +81,20 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
     gates: new EndpointGates(settings.gate),
     history: new EndpointHistory({ endpoints: store.endpoints, readyEndpoints, deliveryQueue, log }),
     dispatcher,
+    deadLetters,
+    retryDelaysMs: settings.retryDelaysMs,
     log,
     timeoutMs: settings.answerTimeoutMs,
   }
-  const workerDeps = {
-    redis,
-    prefix,
-    log,
-    deliver: async (job: Parameters<typeof deliverEvent>[1]) => deliverEvent(deliverDeps, job),
-  }
+  const replayDeps = { ...deliverDeps, gates: new EndpointGates(settings.replayGate) }
+  const workerDeps = { redis, prefix, log, deliver: async (job: Job) => deliverEvent(deliverDeps, job) }
+  const replayWorkerDeps = { ...workerDeps, deliver: async (job: Job) => deliverEvent(replayDeps, job) }
+  const again = async (deliveryId: string) => redeliver({ ...store, deliveryQueue, log }, deliveryId)
   const workers = [
     createDeliveryWorker(firstAttemptQueueName, workerDeps, firstAttemptConcurrency),
     createDeliveryWorker(retryQueueName, workerDeps, retryConcurrency),
+    createDeliveryWorker(replayQueueName, replayWorkerDeps, replayConcurrency),
+    createDeadLetterWorker({ redis, prefix, log, redeliver: again }, deadLetterConcurrency),
   ]
   for (const worker of workers) {
     worker.run().catch((err: unknown) => log.error({ err, queue: worker.name }, 'webhook.worker_failed'))
@@ -80,6 +107,7 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
       await dispatcher.destroy()
       breakers.close()
       await deliveryQueue.close()
+      await deadLetters.close()
     },
   }
 }

@@ -46,6 +46,7 @@ describeStores('outbox', (t) => {
       endpointId: first?.deliveries[0]?.endpointId,
       sessionId: id,
       eventType: 'message.sent',
+      replayId: null,
       status: 'pending',
       attemptCount: 0,
       nextAttemptAt: (first?.event.at ?? 0) + firstAttemptGraceMs,

@@ -12,6 +12,8 @@ interface Things {
   session: { id: string; key: string }
   messageId: string
   webhookId: string
+  deliveryId: string
+  replayId: string
   keyId: string
 }
 
@@ -41,9 +43,30 @@ async function makeThings(): Promise<Things> {
   const hook = await api.call('POST', '/v1/webhooks', { key, json: { url: 'http://127.0.0.1:9999/hook', events: ['*'] } })
   const made = await api.call('POST', `/v1/sessions/${session.id}/keys`, { key, json: { scopes: ['read'] } })
   expect([message.status, hook.status, made.status]).toEqual([202, 201, 201])
+  const [delivery] = await api.store.deliveries.create([
+    {
+      eventId: newId('evt'),
+      endpointId: hook.body.id,
+      sessionId: session.id,
+      eventType: 'message.sent',
+      nextAttemptAt: Date.now(),
+    },
+  ])
+  const replay = await api.call('POST', `/v1/webhooks/${hook.body.id}/replay`, {
+    key,
+    json: { since: new Date(0).toISOString() },
+  })
+  expect(replay.status).toBe(202)
   // Nobody will pair it, so that asking for its QR code need not wait.
   await api.call('POST', `/v1/sessions/${session.id}/disconnect`, { key })
-  return { session, messageId: message.body.id, webhookId: hook.body.id, keyId: made.body.id }
+  return {
+    session,
+    messageId: message.body.id,
+    webhookId: hook.body.id,
+    keyId: made.body.id,
+    deliveryId: delivery?.id ?? '',
+    replayId: replay.body.id,
+  }
 }
 
 function fill(path: string, things: Things): string {
@@ -52,12 +75,23 @@ function fill(path: string, things: Things): string {
     .replace('{messageId}', things.messageId)
     .replace('{webhookId}', things.webhookId)
     .replace('{keyId}', things.keyId)
+    .replace('{deliveryId}', things.deliveryId)
+    .replace('{replayId}', things.replayId)
 }
 
 const every = routeTable.flatMap((route) => pathsOf(route).map((path) => ({ name: `${route.method} ${path}`, route, path })))
 const guarded = every.filter(({ route }) => route.access !== 'open')
 const ofSession = guarded.filter(({ path }) => path.includes('{sessionId}'))
 const method = (route: Route) => route.method.toUpperCase()
+
+/** Bodies for the calls that need more than `{}` to be looked at. */
+const valid: Record<string, unknown> = {
+  sendMessage: { to: '254712345678', type: 'text', text: { body: 'x' } },
+  createKey: { scopes: ['read'] },
+  createWebhook: { url: 'http://127.0.0.1:9999/hook', events: ['*'] },
+  startReplay: { since: '2026-01-01T00:00:00Z' },
+  checkContacts: { phoneNumbers: ['254712345678'] },
+}
 
 /** What tells two answers apart, but for the id of the request. */
 function visible(answer: Awaited<ReturnType<TestApi['call']>>) {
@@ -111,20 +145,30 @@ describe('the key of another session', () => {
   test.each(guarded.filter(({ path }) => !path.includes('{sessionId}') && /\{\w+\}/.test(path)))(
     '$name reaches nothing of it by the short path',
     async ({ route, path }) => {
-      const json = route.body ? { json: {} } : {}
+      const json = route.body ? { json: valid[route.id] ?? {} } : {}
       const theirs = await api.call(method(route), fill(path, foreign), { key: own.session.key, ...json })
-      const missing = { ...foreign, messageId: newId('msg'), webhookId: newId('whk'), keyId: newId('key') }
+      const missing = {
+        ...foreign,
+        messageId: newId('msg'),
+        webhookId: newId('whk'),
+        keyId: newId('key'),
+        deliveryId: newId('dlv'),
+        replayId: newId('rpl'),
+      }
       const nobodys = await api.call(method(route), fill(path, missing), { key: own.session.key, ...json })
       expect(theirs.status).toBe(404)
       expect(visible(theirs)).toEqual(visible(nobodys))
     },
   )
 
-  test.each(ofSession.filter(({ path }) => /\{(messageId|webhookId|keyId)\}/.test(path)))(
+  test.each(ofSession.filter(({ path }) => /\{(messageId|webhookId|keyId|deliveryId|replayId)\}/.test(path)))(
     '$name reaches nothing of it under its own session',
     async ({ route, path }) => {
       const target = fill(path, { ...foreign, session: own.session })
-      const answer = await api.call(method(route), target, { key: own.session.key, ...(route.body ? { json: {} } : {}) })
+      const answer = await api.call(method(route), target, {
+        key: own.session.key,
+        ...(route.body ? { json: valid[route.id] ?? {} } : {}),
+      })
       expect(answer.status).toBe(404)
     },
   )
@@ -164,12 +208,6 @@ describe('an admin key', () => {
   )
 
   test.each(ofSession)('$name is 404 for a session that does not exist, or whose id is none', async ({ route, path }) => {
-    const valid: Record<string, unknown> = {
-      sendMessage: { to: '254712345678', type: 'text', text: { body: 'x' } },
-      createKey: { scopes: ['read'] },
-      createWebhook: { url: 'http://127.0.0.1:9999/hook', events: ['*'] },
-      checkContacts: { phoneNumbers: ['254712345678'] },
-    }
     // A batch is refused as a whole before anything is looked up.
     if (route.id === 'sendBatch') return
     for (const id of [newId('ses'), 'ses_x', newId('msg'), '%20', "' OR 1=1", '..%2f..%2fetc']) {

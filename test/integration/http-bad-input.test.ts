@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 const fill = (path: string, values: Record<string, string>) =>
-  path.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? name)
+  path.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? newId('dlv'))
 const method = (route: Route) => route.method.toUpperCase()
 const every = routeTable.map((route) => ({ name: `${route.method} ${route.path}`, route }))
 const withBody = every.filter(({ route }) => route.body && route.access !== 'open')

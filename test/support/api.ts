@@ -16,6 +16,7 @@ import { errorTable, type ErrorCode } from '../../src/platform/errors.ts'
 import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
 import { KeyRing } from '../../src/store/key-ring.ts'
 import type { Store } from '../../src/store/store.ts'
+import type { StreamSettings } from '../../src/webhooks/event-streams.ts'
 import { startTestRedis, type TestRedis } from './redis.ts'
 import { openTestSqlite } from './store.ts'
 import { waitFor } from './wait.ts'
@@ -55,7 +56,7 @@ export interface TestApi {
   close(): Promise<void>
 }
 
-export async function startTestApi(options: { allowedNetworks?: string[] } = {}): Promise<TestApi> {
+export async function startTestApi(options: { allowedNetworks?: string[]; streams?: StreamSettings } = {}): Promise<TestApi> {
   const [redis, testStore] = await Promise.all([startTestRedis(), openTestSqlite()])
   const lines: string[] = []
   const destination = { write: (line: string) => void lines.push(line) }
@@ -73,6 +74,7 @@ export async function startTestApi(options: { allowedNetworks?: string[] } = {})
     adminKey,
     log,
     stopping: stopping.signal,
+    ...(options.streams ? { streams: options.streams } : {}),
   })
   const board = createBoard(deps)
   const server = await startServer(createApp({ ...deps, board }), { host: '127.0.0.1', port: 0, reusePort: false })
@@ -118,9 +120,13 @@ function send(port: number, method: string, path: string, options: CallOptions):
   return new Promise((resolve, reject) => {
     const req = httpRequest({ host: '127.0.0.1', port, method, path, headers, agent: false }, (res) => {
       const chunks: Buffer[] = []
-      res.on('data', (chunk: Buffer) => chunks.push(chunk))
+      res.on('data', (chunk: Buffer) => {
+        chunks.push(chunk)
+        // A stream has no end: its beginning is the answer.
+        if (res.headers['content-type']?.startsWith('text/event-stream')) res.destroy()
+      })
       res.on('error', reject)
-      res.on('end', () => {
+      res.on('close', () => {
         const text = Buffer.concat(chunks).toString()
         const isJson = /^application\/(problem\+)?json/.test(res.headers['content-type'] ?? '')
         const body: unknown = isJson && text !== '' ? JSON.parse(text) : undefined

@@ -8,14 +8,18 @@ import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
 import { runTicks, type RunningTicks } from '../../src/platform/tick.ts'
 import { newSession } from '../../src/sessions/session.ts'
 import type { DeliveryRecord, EndpointRecord, EventDraft } from '../../src/store/event-store.ts'
-import { breakerDefaults } from '../../src/webhooks/endpoint-breaker.ts'
-import { gateDefaults } from '../../src/webhooks/endpoint-gate.ts'
 import { createEndpoint } from '../../src/webhooks/create-endpoint.ts'
-import { createDeliveryQueue, createRetryQueue } from '../../src/webhooks/delivery-queue.ts'
+import { advanceReplays } from '../../src/webhooks/advance-replays.ts'
+import { createDeliveryQueue, createReplayQueue, createRetryQueue } from '../../src/webhooks/delivery-queue.ts'
 import { createGuardPolicy, type GuardPolicy } from '../../src/webhooks/guard-url.ts'
 import { announceEvents } from '../../src/webhooks/publish-event.ts'
 import { retryDeliveries } from '../../src/webhooks/retry-deliveries.ts'
-import { runDeliveries, type DeliverySettings, type RunningDeliveries } from '../../src/webhooks/run-deliveries.ts'
+import {
+  deliveryDefaults,
+  runDeliveries,
+  type DeliverySettings,
+  type RunningDeliveries,
+} from '../../src/webhooks/run-deliveries.ts'
 import type { SecretBox } from '../../src/webhooks/secret-box.ts'
 import type { Receiver } from './receiver.ts'
 import { startTestRedis, type TestRedis } from './redis.ts'
@@ -52,6 +56,7 @@ export interface WebhookBench {
   connection: ReturnType<typeof connectRedis>
   deliveryQueue: ReturnType<typeof createDeliveryQueue>
   retryQueue: ReturnType<typeof createRetryQueue>
+  replayQueue: ReturnType<typeof createReplayQueue>
   endpoint(
     receiver: Receiver,
     input?: { events?: string[]; headers?: Record<string, string>; path?: string },
@@ -79,6 +84,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
   const guardPolicy = options.guardPolicy ?? loopbackAllowed
   const deliveryQueue = createDeliveryQueue(connection, prefix)
   const retryQueue = createRetryQueue(connection, prefix)
+  const replayQueue = createReplayQueue(connection, prefix)
   const sessionId = newId('ses')
   const now = Date.now()
   await store.sessions.create(
@@ -98,7 +104,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
     () => [],
   )
   const open: { close(deadlineMs: number): Promise<void> }[] = []
-  const settings: DeliverySettings = { answerTimeoutMs: 1_000, breaker: breakerDefaults, gate: gateDefaults, ...options.settings }
+  const settings: DeliverySettings = { ...deliveryDefaults, answerTimeoutMs: 1_000, ...options.settings }
 
   const bench: WebhookBench = {
     redis,
@@ -110,6 +116,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
     connection,
     deliveryQueue,
     retryQueue,
+    replayQueue,
     endpoint: async (receiver, input = {}) => {
       const url = input.path ? new URL(input.path, receiver.url).href : receiver.url
       const made = await createEndpoint(
@@ -140,7 +147,13 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
           name: 'webhook-retries',
           everyMs,
           deadlineMs: 5_000,
-          run: (signal) => retryDeliveries({ deliveries: store.deliveries, deliveryQueue, retryQueue, log }, signal),
+          run: (signal) => retryDeliveries({ deliveries: store.deliveries, deliveryQueue, retryQueue, replayQueue, log }, signal),
+        },
+        {
+          name: 'webhook-replays',
+          everyMs,
+          deadlineMs: 5_000,
+          run: (signal) => advanceReplays({ ...store, replayQueue, log }, signal),
         },
       ])
       open.push(ticks)
@@ -150,6 +163,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
       for (const running of open.toReversed()) await running.close(3_000)
       await deliveryQueue.close()
       await retryQueue.close()
+      await replayQueue.close()
       await closeRedis(connection)
       await opened.close()
       await redis.close()

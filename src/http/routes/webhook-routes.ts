@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { AppError } from '../../platform/errors.ts'
 import { findSession } from '../../sessions/edit-session.ts'
 import type { EndpointRecord } from '../../store/event-store.ts'
-import { readBreaker } from '../../webhooks/breaker-state.ts'
+import { readBreakers } from '../../webhooks/breaker-state.ts'
 import { createEndpoint, editEndpoint, rotateSecret } from '../../webhooks/create-endpoint.ts'
 import { deliveryView } from '../../webhooks/delivery-view.ts'
 import { endpointView } from '../../webhooks/endpoint-view.ts'
@@ -18,18 +18,21 @@ import {
   editEndpointBody,
   endpointSchema,
   listDeliveriesQuery,
+  testResultSchema,
 } from '../schemas/webhook-schemas.ts'
 
 const tag = 'Webhooks'
 const maxEndpointsPerOwner = 100
 const params = z.object({ webhookId: idField('whk') })
-const of = (rest: string) => ({
+export const ofWebhooks = (rest: string) => ({
   path: `/v1/sessions/{sessionId}/webhooks${rest}`,
   shortPath: `/v1/webhooks${rest}`,
   tag,
   access: 'manage' as const,
   target: 'session-or-fleet' as const,
 })
+
+const of = ofWebhooks
 
 export const webhookRoutes: Route[] = [
   defineRoute({
@@ -70,7 +73,13 @@ export const webhookRoutes: Route[] = [
       await requireOwner(deps, sessionId)
       const owner = sessionId === null ? {} : { sessionId }
       const page = await deps.store.endpoints.list({ ...owner, ...withoutUndefined(query) })
-      return { status: 200, body: { data: page.data.map((record) => endpointView(record)), nextCursor: page.nextCursor } }
+      const breakers = await readBreakers(
+        deps.redis,
+        deps.prefix,
+        page.data.map(({ id }) => id),
+      )
+      const data = page.data.map((record, i) => endpointView(record, breakers[i]))
+      return { status: 200, body: { data, nextCursor: page.nextCursor } }
     },
   }),
   defineRoute({
@@ -83,8 +92,7 @@ export const webhookRoutes: Route[] = [
     errors: [],
     async handle(deps, { sessionId, params: { webhookId } }) {
       const endpoint = await findEndpoint(deps, sessionId, webhookId)
-      // Redis knows the breaker; without it the rest is still worth an answer.
-      const breaker = await readBreaker(deps.redis, deps.prefix, webhookId).catch(() => null)
+      const [breaker] = await readBreakers(deps.redis, deps.prefix, [webhookId])
       return { status: 200, body: endpointView(endpoint, breaker) }
     },
   }),
@@ -136,6 +144,21 @@ export const webhookRoutes: Route[] = [
     },
   }),
   defineRoute({
+    id: 'testWebhook',
+    method: 'post',
+    ...of('/{webhookId}/test'),
+    summary: 'Send a test event and see what comes back',
+    description: 'One signed request at once, of the type `webhook.test`; also to an endpoint that is disabled. It is not kept.',
+    params,
+    body: z.strictObject({}),
+    bodyOptional: true,
+    answers: { 200: { description: 'What came of it.', schema: testResultSchema } },
+    errors: ['too_many_requests', 'shutting_down'],
+    async handle(deps, { sessionId, params: { webhookId } }) {
+      return { status: 200, body: await deps.endpointTester.test(await findEndpoint(deps, sessionId, webhookId)) }
+    },
+  }),
+  defineRoute({
     id: 'listDeliveries',
     method: 'get',
     ...of('/{webhookId}/deliveries'),
@@ -158,7 +181,7 @@ async function requireOwner(deps: HttpDeps, sessionId: string | null): Promise<v
 }
 
 /** Under a session only its own; an admin on the short path reaches all. */
-async function findEndpoint(deps: HttpDeps, sessionId: string | null, webhookId: string): Promise<EndpointRecord> {
+export async function findEndpoint(deps: HttpDeps, sessionId: string | null, webhookId: string): Promise<EndpointRecord> {
   const endpoint = found(await deps.store.endpoints.get(webhookId))
   if (sessionId !== null && endpoint.sessionId !== sessionId) throw new AppError('not_found')
   return endpoint

@@ -64,5 +64,6 @@ export const problemSchema = z
     code: z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]).meta({ description: 'Stable; see /docs/errors.' }),
     requestId: z.string(),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+    oldestCursor: z.string().optional().meta({ description: 'With `cursor_expired`: where to read on.' }),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details.' })

@@ -1,7 +1,7 @@
 // Webhook endpoints and deliveries, as requests and answers.
 import { z } from 'zod'
 import { eventTypes } from '../../store/event-store.ts'
-import { idField, pageQuery, timeField } from './field-schemas.ts'
+import { idField, pageQuery, timeField, timeInput } from './field-schemas.ts'
 
 const url = z.string().min(1).max(2_048).meta({ example: 'https://example.com/whatsapp' })
 const events = z
@@ -59,6 +59,7 @@ export const deliverySchema = z
     eventType: z.enum(eventTypes),
     endpointId: idField('whk'),
     sessionId: idField('ses'),
+    replayId: idField('rpl').nullable(),
     status: z.enum(deliveryStatuses),
     deadReason: z.string().nullable(),
     attemptCount: z.int().min(0),
@@ -76,3 +77,34 @@ export const deliverySchema = z
     updatedAt: timeField,
   })
   .meta({ id: 'Delivery' })
+
+export const testResultSchema = z
+  .object({
+    eventId: idField('evt'),
+    succeeded: z.boolean(),
+    at: timeField,
+    status: z.int().nullable(),
+    durationMs: z.number(),
+    error: z.string().nullable(),
+    answer: z.string().nullable(),
+  })
+  .meta({ id: 'WebhookTest' })
+
+export const startReplayBody = z
+  .strictObject({ since: timeInput, until: timeInput.optional(), types: events.optional() })
+  .meta({ id: 'ReplayCreate' })
+
+export const replaySchema = z
+  .object({
+    id: idField('rpl'),
+    endpointId: idField('whk'),
+    sessionId: idField('ses').nullable(),
+    since: timeField,
+    until: timeField,
+    types: z.array(z.enum(eventTypes)),
+    status: z.enum(['running', 'finished', 'stopped']),
+    deliveryCount: z.int().min(0).meta({ description: 'Deliveries made so far.' }),
+    createdAt: timeField,
+    updatedAt: timeField,
+  })
+  .meta({ id: 'Replay' })

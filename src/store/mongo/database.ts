@@ -5,7 +5,7 @@ import { monotonicMs, sleep, withDeadline } from '../../platform/clock.ts'
 import { AppError, hasCode } from '../../platform/errors.ts'
 import { hasLabel, isConnectionLost, isDuplicate, isRefusal, transientLabel, translated } from './mongo-error.ts'
 import { migrate } from './migrations.ts'
-import { createModels, type Models } from './schemas.ts'
+import { createModels, type Models } from './models.ts'
 
 /** A read, a write, or a transaction with all its tries, takes no longer for its caller. */
 const deadlineMs = 8_000

@@ -79,7 +79,7 @@ export function createDeliveries(db: MongoDatabase): DeliveryStore {
   }
 }
 
-function toDelivery(doc: DeliveryDoc): DeliveryRecord {
+export function toDelivery(doc: DeliveryDoc): DeliveryRecord {
   const { _id: id, open: _, ...rest } = doc
-  return { id, ...rest }
+  return { id, ...rest, replayId: rest.replayId ?? null } // those of an older schema have none
 }

@@ -7,7 +7,7 @@ import { publish } from './outbox.ts'
 import type { EndpointDoc } from './schemas.ts'
 
 export function createEndpoints(db: MongoDatabase, places: EventPlaces): EndpointStore {
-  const { endpoints, deliveries } = db.models
+  const { endpoints, deliveries, replays } = db.models
   return {
     create: (record) => db.write(async () => void (await endpoints.insertMany([toEndpointDoc(record)]))),
 
@@ -64,6 +64,7 @@ export function createEndpoints(db: MongoDatabase, places: EventPlaces): Endpoin
         // No new deliveries from here on; those left by a crash in between end by themselves and are swept.
         const { deletedCount } = await endpoints.deleteOne({ _id: id })
         await deliveries.deleteMany({ endpointId: id })
+        await replays.deleteMany({ endpointId: id })
         return deletedCount === 1
       }),
   }

@@ -1,6 +1,8 @@
 // The order of the whole event log: each event gets its place after its commit, so that no place ever appears behind a reader.
 import type { MongoDatabase } from './database.ts'
 
+/** The counter, in `meta`. */
+export const placesId = 'event places'
 const placedAtOnce = 500
 /** Places are given this long after a commit even if nobody reads. */
 const delayMs = 200
@@ -50,11 +52,7 @@ export class EventPlaces {
         .lean()
       if (page.length === 0) return 0
       const counter = await meta
-        .findOneAndUpdate(
-          { _id: 'event places' },
-          { $inc: { value: page.length } },
-          { session, upsert: true, returnDocument: 'after' },
-        )
+        .findOneAndUpdate({ _id: placesId }, { $inc: { value: page.length } }, { session, upsert: true, returnDocument: 'after' })
         .lean()
       const first = (counter?.value ?? 0) - page.length + 1
       const updates = page.map(({ _id }, i) => ({

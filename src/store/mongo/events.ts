@@ -1,14 +1,16 @@
 // The event log in MongoDB; readers see only events that have their place in it.
 import { badCursor } from '../cursor.ts'
-import type { EventRecord, EventStore } from '../event-store.ts'
+import type { EventStore } from '../event-store.ts'
 import type { MongoDatabase } from './database.ts'
+import { createEventLog, toEvent } from './event-log.ts'
 import type { EventPlaces } from './event-places.ts'
 import { publish } from './outbox.ts'
-import type { EventDoc } from './schemas.ts'
 
 export function createEvents(db: MongoDatabase, places: EventPlaces): EventStore {
   const { events, sessions } = db.models
   return {
+    ...createEventLog(db, places),
+
     append: async (sessionId, drafts) => {
       const published = await db.transact(sessionId, async (session) => {
         if (!(await sessions.exists({ _id: sessionId, deletedAt: null }).session(session))) return []
@@ -47,9 +49,4 @@ export function createEvents(db: MongoDatabase, places: EventPlaces): EventStore
 function positionOf(cursor: string): number {
   if (!/^\d{1,15}$/.test(cursor)) throw badCursor()
   return Number(cursor)
-}
-
-function toEvent(doc: EventDoc): EventRecord {
-  const { _id: id, place, unplaced: _, ...rest } = doc
-  return { id, ...rest, cursor: place === undefined ? '' : String(place) }
 }

@@ -1,10 +1,14 @@
 // The version number of MongoDB's collections, and the forward steps.
 import type { Connection } from 'mongoose'
 import { AppError } from '../../platform/errors.ts'
-import type { Models } from './schemas.ts'
+import type { Models } from './models.ts'
 
 /** Step i brings version i to i + 1. Each may run twice and beside itself: several processes start at once. */
-const steps: readonly ((connection: Connection, models: Models) => Promise<void>)[] = [createCollections, createCollections]
+const steps: readonly ((connection: Connection, models: Models) => Promise<void>)[] = [
+  createCollections,
+  createCollections,
+  createCollections,
+]
 
 /** @throws AppError `configuration` when the database is newer than this version of the product */
 export async function migrate(connection: Connection, models: Models): Promise<void> {
@@ -21,7 +25,10 @@ export async function migrate(connection: Connection, models: Models): Promise<v
   await models.meta.updateOne({ _id: 'schema' }, { $max: { value: steps.length } }, { upsert: true })
 }
 
-/** Those that are there already stay; new ones and new indexes are added. Collections are made beforehand: a transaction that makes one conflicts with every other. */
+/**
+ * Those that are there already stay; new ones and new indexes are added. Collections are made beforehand: a transaction that makes one
+ * conflicts with every other.
+ */
 async function createCollections(_: Connection, models: Models): Promise<void> {
   for (const model of Object.values(models)) {
     await model.createCollection()

@@ -9,6 +9,7 @@ import { createEvents } from './events.ts'
 import { createHealth } from './health.ts'
 import { createKeys } from './keys.ts'
 import { createMessages } from './messages.ts'
+import { createReplays } from './replays.ts'
 import { createSessions } from './sessions.ts'
 import { sweep } from './sweep.ts'
 
@@ -25,6 +26,7 @@ export async function openMongoStore(url: string): Promise<Store> {
     events: createEvents(db, places),
     endpoints: createEndpoints(db, places),
     deliveries: createDeliveries(db),
+    replays: createReplays(db),
     health: createHealth(db),
     ping: () => db.ping(),
     sweep: (policy, now, limit) => sweep(db, policy, now, limit),

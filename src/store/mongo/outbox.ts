@@ -87,10 +87,12 @@ async function insertEvents(
 export function newDelivery(
   delivery: Pick<DeliveryDoc, 'eventId' | 'endpointId' | 'sessionId' | 'eventType' | 'nextAttemptAt'>,
   at: number,
+  replayId: string | null = null,
 ): DeliveryDoc {
   return {
     _id: newId('dlv'),
     ...delivery,
+    replayId,
     status: 'pending',
     open: true,
     attemptCount: 0,

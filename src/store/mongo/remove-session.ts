@@ -6,7 +6,20 @@ const pageSize = 500
 
 /** @throws AppError `stale_epoch` */
 export async function removeSession(db: MongoDatabase, sessionId: string, epoch: number): Promise<void> {
-  const { sessions, counters, keys, credentials, dataKeys, contacts, messages, events, endpoints, deliveries, healthSamples } = db.models
+  const {
+    sessions,
+    counters,
+    keys,
+    credentials,
+    dataKeys,
+    contacts,
+    messages,
+    events,
+    endpoints,
+    deliveries,
+    replays,
+    healthSamples,
+  } = db.models
   // Credentials go first of all: if the rest takes long, nobody can use them any more.
   await db.transact(sessionId, async (session) => {
     await passFence(db, session, sessionId, epoch)
@@ -19,6 +32,7 @@ export async function removeSession(db: MongoDatabase, sessionId: string, epoch:
     { model: messages, filter: { sessionId } },
     { model: contacts, filter: { sessionId } },
     { model: deliveries, filter: { endpointId: { $in: own.map(({ _id }) => _id) } } },
+    { model: replays, filter: { endpointId: { $in: own.map(({ _id }) => _id) } } },
     { model: events, filter: { sessionId } },
     { model: healthSamples, filter: { sessionId } },
   ]

@@ -1,12 +1,11 @@
 // The collections of MongoDB: their schemas and an index for every question that is asked of them.
-import { Schema, type Connection, type IndexDefinition, type IndexOptions, type Model, type SchemaDefinition } from 'mongoose'
+import { Schema, type IndexDefinition, type IndexOptions, type SchemaDefinition } from 'mongoose'
 import type { DeliveryRecord, EndpointRecord, EventRecord } from '../event-store.ts'
-import type { HealthSample } from '../health-store.ts'
-import type { KeyRecord } from '../key-store.ts'
 import type { ContactFacts, Idempotency, MessageRecord } from '../message-store.ts'
+import type { ReplayRecord } from '../replay-store.ts'
 import type { SessionRecord } from '../session-store.ts'
 
-type Doc<Record extends { id: string }> = Omit<Record, 'id'> & { _id: string }
+export type Doc<Record extends { id: string }> = Omit<Record, 'id'> & { _id: string }
 
 /** `fence` rises with every write of a holder, so that each conflicts with a claim at the same moment. */
 export type SessionDoc = Doc<SessionRecord> & { fence: number }
@@ -51,6 +50,8 @@ export type EndpointDoc = Omit<Doc<EndpointRecord>, 'sealedHeaders' | 'sealedSec
 }
 /** `open` only on pending and failed ones. */
 export type DeliveryDoc = Doc<DeliveryRecord> & { open?: true }
+/** `running` only on running ones. */
+export type ReplayDoc = Doc<ReplayRecord> & { running?: true }
 export interface MetaDoc {
   _id: string
   value: number
@@ -67,7 +68,7 @@ const bytes = { type: Buffer, required: true }
 const maybeBytes = { type: Buffer, default: null }
 const texts = { type: [String], required: true }
 
-interface Collection {
+export interface Collection {
   fields: SchemaDefinition
   indexes: [IndexDefinition, IndexOptions?][]
 }
@@ -76,7 +77,7 @@ const unfinished = { partialFilterExpression: { unfinished: true } }
 
 const held = { partialFilterExpression: { waiting: true, heldUntil: { $gt: 0 } } }
 
-const collections: Record<keyof Models, Collection> = {
+export const collections = {
   meta: { fields: { _id: text, value: number }, indexes: [] },
   sessions: {
     fields: {
@@ -204,7 +205,7 @@ const collections: Record<keyof Models, Collection> = {
       [{ type: 1, place: 1 }, { partialFilterExpression: { place: { $exists: true } } }],
       [{ sessionId: 1, place: 1 }],
       [{ at: 1, sequence: 1 }, { partialFilterExpression: { unplaced: true } }],
-      [{ at: 1 }],
+      [{ at: 1, place: 1 }],
     ],
   },
   endpoints: {
@@ -233,6 +234,7 @@ const collections: Record<keyof Models, Collection> = {
       endpointId: text,
       sessionId: text,
       eventType: text,
+      replayId: maybeText,
       status: text,
       open: Boolean,
       attemptCount: number,
@@ -248,6 +250,29 @@ const collections: Record<keyof Models, Collection> = {
       [{ status: 1 }],
       [{ nextAttemptAt: 1 }, { partialFilterExpression: { open: true } }],
       [{ updatedAt: 1 }],
+      [{ replayId: 1, status: 1 }, { partialFilterExpression: { replayId: { $gt: '' } } }],
+    ],
+  },
+  replays: {
+    fields: {
+      _id: text,
+      endpointId: text,
+      sessionId: maybeText,
+      since: number,
+      until: number,
+      types: texts,
+      status: text,
+      running: Boolean,
+      place: maybeText,
+      deliveryCount: number,
+      createdAt: number,
+      updatedAt: number,
+    },
+    indexes: [
+      [{ endpointId: 1, _id: -1 }],
+      [{ endpointId: 1 }, { unique: true, partialFilterExpression: { running: true } }],
+      [{ running: 1, _id: 1 }, { partialFilterExpression: { running: true } }],
+      [{ updatedAt: 1 }],
     ],
   },
   healthSamples: {
@@ -262,43 +287,4 @@ const collections: Record<keyof Models, Collection> = {
     },
     indexes: [[{ sessionId: 1, at: 1 }], [{ at: 1 }]],
   },
-}
-
-export interface Models {
-  meta: Model<MetaDoc>
-  sessions: Model<SessionDoc>
-  counters: Model<CountersDoc>
-  keys: Model<Doc<KeyRecord>>
-  credentials: Model<CredentialDoc>
-  dataKeys: Model<DataKeyDoc>
-  contacts: Model<ContactDoc>
-  messages: Model<MessageDoc>
-  events: Model<EventDoc>
-  endpoints: Model<EndpointDoc>
-  deliveries: Model<DeliveryDoc>
-  healthSamples: Model<HealthSample>
-}
-
-export function createModels(connection: Connection): Models {
-  const options = { versionKey: false as const, minimize: false, autoIndex: false, autoCreate: false, strict: 'throw' as const }
-  const model = <T>(name: keyof Models): Model<T> => {
-    const { fields, indexes } = collections[name]
-    const schema = new Schema(fields, { ...options, collection: name })
-    for (const [keys, indexOptions] of indexes) schema.index(keys, indexOptions)
-    return connection.model<T>(name, schema)
-  }
-  return {
-    meta: model('meta'),
-    sessions: model('sessions'),
-    counters: model('counters'),
-    keys: model('keys'),
-    credentials: model('credentials'),
-    dataKeys: model('dataKeys'),
-    contacts: model('contacts'),
-    messages: model('messages'),
-    events: model('events'),
-    endpoints: model('endpoints'),
-    deliveries: model('deliveries'),
-    healthSamples: model('healthSamples'),
-  }
-}
+} satisfies Record<string, Collection>

@@ -6,10 +6,7 @@ import type { SqliteDatabase } from './database.ts'
 import { insertDelivery } from './outbox.ts'
 
 export function createDeliveries(db: SqliteDatabase): DeliveryStore {
-  const find = (id: string): DeliveryRecord | null => {
-    const row = db.sql('SELECT * FROM deliveries WHERE id = ?').get(id)
-    return row ? toDelivery(row) : null
-  }
+  const find = (id: string) => findDelivery(db, id)
 
   return {
     get: (id) => db.read(() => find(id)),
@@ -93,6 +90,12 @@ export function createDeliveries(db: SqliteDatabase): DeliveryStore {
   }
 }
 
+/** Must run inside `read` or `write`. */
+export function findDelivery(db: SqliteDatabase, id: string): DeliveryRecord | null {
+  const row = db.sql('SELECT * FROM deliveries WHERE id = ?').get(id)
+  return row ? toDelivery(row) : null
+}
+
 function toDelivery(row: Record<string, unknown>): DeliveryRecord {
   return {
     id: row['id'] as string,
@@ -100,6 +103,7 @@ function toDelivery(row: Record<string, unknown>): DeliveryRecord {
     endpointId: row['endpoint_id'] as string,
     sessionId: row['session_id'] as string,
     eventType: row['event_type'] as EventType,
+    replayId: row['replay_id'] as string | null,
     status: row['status'] as DeliveryStatus,
     attemptCount: row['attempt_count'] as number,
     nextAttemptAt: row['next_attempt_at'] as number | null,

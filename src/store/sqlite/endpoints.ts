@@ -56,7 +56,10 @@ export function createEndpoints(db: SqliteDatabase): EndpointStore {
           .sql('DELETE FROM deliveries WHERE n IN (SELECT n FROM deliveries WHERE endpoint_id = ? LIMIT ?)')
           .run(id, deliveriesPerStep).changes === deliveriesPerStep
       while (await db.write(removePage));
-      await db.write(() => db.sql('DELETE FROM delivery_counts WHERE endpoint_id = ?').run(id))
+      await db.write(() => {
+        db.sql('DELETE FROM delivery_counts WHERE endpoint_id = ?').run(id)
+        db.sql('DELETE FROM replays WHERE endpoint_id = ?').run(id)
+      })
       return existed
     },
   }

@@ -1,7 +1,8 @@
 // The event log in SQLite; the row number is the cursor, so that it rises in commit order.
 import { badCursor } from '../cursor.ts'
-import type { EventRecord, EventStore, EventType } from '../event-store.ts'
+import type { EventStore } from '../event-store.ts'
 import type { SqliteDatabase } from './database.ts'
+import { newestOf, placeBefore, readLog, rowsOfFleet, rowsOfSession, toEvent } from './event-log.ts'
 import { publish } from './outbox.ts'
 
 export function createEvents(db: SqliteDatabase): EventStore {
@@ -22,35 +23,23 @@ export function createEvents(db: SqliteDatabase): EventStore {
       db.read(() => {
         const after = query.afterCursor === undefined ? 0 : positionOf(query.afterCursor)
         const rows = query.sessionId
-          ? ofSession(db, query.sessionId, after, query.afterSequence ?? 0, query.types, query.limit)
-          : ofFleet(db, after, query.types, query.limit)
+          ? rowsOfSession(
+              db,
+              query.sessionId,
+              Math.max(query.afterSequence ?? 0, sequenceAt(db, query.sessionId, after)),
+              query.types,
+              query.limit,
+            )
+          : rowsOfFleet(db, after, query.types, query.limit)
         return rows.map(toEvent)
       }),
-  }
-}
 
-type Row = Record<string, unknown>
+    read: (query) => db.read(() => readLog(db, query)),
 
-function ofSession(
-  db: SqliteDatabase,
-  sessionId: string,
-  afterPosition: number,
-  afterSequence: number,
-  types: EventType[] | undefined,
-  limit: number,
-): Row[] {
-  const sequence = Math.max(afterSequence, sequenceAt(db, sessionId, afterPosition))
-  if (!types) {
-    return db
-      .sql('SELECT * FROM events WHERE session_id = ? AND sequence > ? ORDER BY sequence LIMIT ?')
-      .all(sessionId, sequence, limit)
+    newestPlace: (sessionId) => db.read(() => String(newestOf(db, sessionId))),
+
+    placeBefore: (at, sessionId) => db.read(() => String(placeBefore(db, at, sessionId))),
   }
-  return db
-    .sql(
-      `SELECT * FROM events WHERE session_id = ? AND sequence > ? AND type IN (SELECT value FROM json_each(?))
-       ORDER BY sequence LIMIT ?`,
-    )
-    .all(sessionId, sequence, JSON.stringify(types), limit)
 }
 
 /** The session's last sequence at or before a position of the whole log. */
@@ -74,27 +63,7 @@ function sequenceAt(db: SqliteDatabase, sessionId: string, position: number): nu
   return low
 }
 
-function ofFleet(db: SqliteDatabase, position: number, types: EventType[] | undefined, limit: number): Row[] {
-  if (!types) return db.sql('SELECT * FROM events WHERE n > ? ORDER BY n LIMIT ?').all(position, limit)
-  return [...new Set(types)]
-    .flatMap((type) => db.sql('SELECT * FROM events WHERE type = ? AND n > ? ORDER BY n LIMIT ?').all(type, position, limit))
-    .toSorted((a, b) => (a['n'] as number) - (b['n'] as number))
-    .slice(0, limit)
-}
-
 function positionOf(cursor: string): number {
   if (!/^\d{1,15}$/.test(cursor)) throw badCursor()
   return Number(cursor)
-}
-
-function toEvent(row: Row): EventRecord {
-  return {
-    id: row['id'] as string,
-    sessionId: row['session_id'] as string,
-    sequence: row['sequence'] as number,
-    type: row['type'] as EventType,
-    at: row['at'] as number,
-    data: JSON.parse(row['data'] as string) as Record<string, unknown>,
-    cursor: String(row['n']),
-  }
 }

@@ -1,7 +1,7 @@
 // Events and the deliveries they call for, written inside the transaction of the change they tell of.
 import { newId } from '../../platform/id.ts'
 import { matchesEvent } from '../endpoint-pattern.ts'
-import { firstAttemptGraceMs, type EventDraft, type PublishedEvent } from '../event-store.ts'
+import { firstAttemptGraceMs, type EventDraft, type NewDelivery, type PublishedEvent } from '../event-store.ts'
 import type { Lane } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
@@ -62,20 +62,22 @@ export function insertEvents(
   })
 }
 
-export interface NewDelivery {
-  eventId: string
-  endpointId: string
-  sessionId: string
-  eventType: string
-  nextAttemptAt: number
-}
-
-export function insertDelivery(db: SqliteDatabase, delivery: NewDelivery, at: number): string {
+export function insertDelivery(db: SqliteDatabase, delivery: NewDelivery, at: number, replayId: string | null = null): string {
   const id = newId('dlv')
   db.sql(
     `INSERT INTO deliveries (id, event_id, endpoint_id, session_id, event_type, status, attempt_count, next_attempt_at, attempts,
-       created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'pending', 0, ?, '[]', ?, ?)`,
-  ).run(id, delivery.eventId, delivery.endpointId, delivery.sessionId, delivery.eventType, delivery.nextAttemptAt, at, at)
+       created_at, updated_at, replay_id) VALUES (?, ?, ?, ?, ?, 'pending', 0, ?, '[]', ?, ?, ?)`,
+  ).run(
+    id,
+    delivery.eventId,
+    delivery.endpointId,
+    delivery.sessionId,
+    delivery.eventType,
+    delivery.nextAttemptAt,
+    at,
+    at,
+    replayId,
+  )
   return id
 }
 

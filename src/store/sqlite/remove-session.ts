@@ -18,6 +18,7 @@ const rest = [
   'DELETE FROM data_keys WHERE session_id = ?',
   'DELETE FROM api_keys WHERE session_id = ?',
   'DELETE FROM delivery_counts WHERE endpoint_id IN (SELECT id FROM endpoints WHERE session_id = ?)',
+  'DELETE FROM replays WHERE endpoint_id IN (SELECT id FROM endpoints WHERE session_id = ?)',
   'DELETE FROM endpoints WHERE session_id = ?',
   'DELETE FROM session_counters WHERE session_id = ?',
   'DELETE FROM sessions WHERE id = ?',

@@ -8,6 +8,7 @@ import { createEvents } from './events.ts'
 import { createHealth } from './health.ts'
 import { createKeys } from './keys.ts'
 import { createMessages } from './messages.ts'
+import { createReplays } from './replays.ts'
 import { createSessions } from './sessions.ts'
 import { sweep } from './sweep.ts'
 
@@ -26,6 +27,7 @@ export function createSqliteStore(db: SqliteDatabase): Store {
     events: createEvents(db),
     endpoints: createEndpoints(db),
     deliveries: createDeliveries(db),
+    replays: createReplays(db),
     health: createHealth(db),
     ping: () => db.read(() => void db.sql('SELECT 1 FROM sessions LIMIT 1').get()),
     sweep: (policy, now, limit) => sweep(db, policy, now, limit),

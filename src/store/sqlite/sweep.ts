@@ -21,6 +21,8 @@ const sweeps = [
     keptFor: 'eventsMs',
     boundary: 'SELECT at FROM events WHERE n >= ? ORDER BY n LIMIT 1',
     edges: 'SELECT min(n) AS low, max(n) AS high FROM events',
+    note: `UPDATE event_log SET swept_to = max(swept_to, coalesce(
+      (SELECT max(n) FROM (SELECT n FROM events WHERE n < ? AND at < ? ORDER BY n LIMIT ?)), 0)) WHERE id = 1`,
     remove: 'DELETE FROM events WHERE n IN (SELECT n FROM events WHERE n < ? AND at < ? ORDER BY n LIMIT ?)',
   },
   {
@@ -29,7 +31,16 @@ const sweeps = [
     edges: 'SELECT min(n) AS low, max(n) AS high FROM health_samples',
     remove: 'DELETE FROM health_samples WHERE n IN (SELECT n FROM health_samples WHERE n < ? AND at < ? ORDER BY n LIMIT ?)',
   },
-] as const satisfies { keptFor: keyof RetentionPolicy; [sql: string]: string }[]
+] as const satisfies SweepStep[]
+
+interface SweepStep {
+  keptFor: keyof RetentionPolicy
+  boundary: string
+  edges: string
+  /** Run before `remove`, in its transaction and with its parameters. */
+  note?: string
+  remove: string
+}
 
 export async function sweep(
   db: SqliteDatabase,
@@ -38,11 +49,15 @@ export async function sweep(
   limit: number,
 ): Promise<{ removed: number }> {
   let removed = 0
-  for (const step of sweeps) {
+  for (const step of sweeps as readonly SweepStep[]) {
     const before = now - policy[step.keptFor]
     const boundary = await db.read(() => firstAtOrAfter(db, step, before))
     if (boundary === null) continue
-    removed += await db.write(() => Number(db.sql(step.remove).run(boundary, before, limit - removed).changes))
+    const room = limit - removed
+    removed += await db.write(() => {
+      if (step.note) db.sql(step.note).run(boundary, before, room)
+      return Number(db.sql(step.remove).run(boundary, before, room).changes)
+    })
     if (removed >= limit) return { removed }
   }
   removed += await db.write(() =>
@@ -55,11 +70,22 @@ export async function sweep(
         .run(now, limit - removed).changes,
     ),
   )
+  if (removed >= limit) return { removed }
+  removed += await db.write(() =>
+    Number(
+      db
+        .sql(
+          `DELETE FROM replays WHERE n IN
+             (SELECT n FROM replays WHERE status <> 'running' AND updated_at < ? ORDER BY updated_at LIMIT ?)`,
+        )
+        .run(now - policy.deliveriesMs, limit - removed).changes,
+    ),
+  )
   return { removed }
 }
 
 /** The least row number whose time is `before` or later, one past the last when there is none; null when nothing is older. */
-function firstAtOrAfter(db: SqliteDatabase, step: (typeof sweeps)[number], before: number): number | null {
+function firstAtOrAfter(db: SqliteDatabase, step: SweepStep, before: number): number | null {
   const edges = db.sql(step.edges).get()
   const first = edges?.['low']
   if (typeof first !== 'number') return null

@@ -1,0 +1,91 @@
+// The event log as server-sent events: read from the store, at the pace of the reader, and never kept for one that does not read.
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { sleep } from '../platform/clock.ts'
+import { AppError } from '../platform/errors.ts'
+import type { Log } from '../platform/log.ts'
+import type { EventRecord, EventStore, EventType } from '../store/event-store.ts'
+import { eventBody } from '../webhooks/event.ts'
+import type { EventStream, StreamSettings } from '../webhooks/event-streams.ts'
+import { readEvents } from '../webhooks/read-events.ts'
+
+interface StreamDeps {
+  events: Pick<EventStore, 'read'>
+  settings: StreamSettings
+  log: Log
+  /** Throws when the key, the cookie or the session is no longer good. */
+  check(): Promise<unknown>
+}
+
+interface StreamInput {
+  sessionId: string | null
+  place: string
+  types: readonly EventType[] | null
+  /** Aborts when the reader has gone or the process stops. */
+  signal: AbortSignal
+}
+
+const pageSize = 50
+/** While the store is away. */
+const againMs = 1_000
+const headers = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'X-Accel-Buffering': 'no', // nginx would hold events back
+}
+
+/** Writes until the reader goes, is dropped, or may no longer read. What ends it is answered by the reader's next request. */
+export async function streamEvents(
+  deps: StreamDeps,
+  input: StreamInput,
+  stream: EventStream,
+  res: ServerResponse,
+): Promise<void> {
+  const { settings, log } = deps
+  const { sessionId, types, signal } = input
+  let { place } = input
+  let writtenAt = 0
+  let checkedAt = performance.now()
+  const write = async (text: string) => {
+    writtenAt = performance.now()
+    if (res.write(text)) return
+    await once(res, 'drain', { signal: AbortSignal.any([signal, AbortSignal.timeout(settings.drainMs)]) })
+  }
+  res.writeHead(200, headers)
+  try {
+    // The id stands there before the first event, so that whoever is cut off before it comes back to the same place.
+    await write(`retry: 2000\nid: ${place}\n: connected\n\n`)
+    while (!signal.aborted) {
+      if (performance.now() - checkedAt > settings.heartbeatMs) {
+        await deps.check()
+        checkedAt = performance.now()
+      }
+      const page = await readEvents(deps.events, { sessionId, after: place, types, limit: pageSize })
+      for (const event of page.events) await write(`id: ${placeOf(event, sessionId)}\ndata: ${eventBody(event)}\n\n`)
+      place = page.next
+      if (page.hasMore) continue
+      await stream.wait(Math.max(0, writtenAt + settings.heartbeatMs - performance.now()), signal)
+      if (performance.now() - writtenAt >= settings.heartbeatMs) await write(`id: ${place}\n: heartbeat\n\n`)
+    }
+    res.end()
+  } catch (err) {
+    if (err instanceof AppError) {
+      log.debug({ err, ...(sessionId === null ? {} : { sessionId }) }, 'stream.ended')
+      if (err.retryable) await sleep(againMs, signal)
+      res.end()
+      setTimeout(() => res.destroy(), settings.drainMs).unref()
+      return
+    }
+    res.destroy()
+    if (signal.aborted) return
+    if (!isTimeout(err)) throw err
+    log.info(sessionId === null ? {} : { sessionId }, 'stream.reader_dropped')
+  }
+}
+
+function placeOf(event: EventRecord, sessionId: string | null): string {
+  return sessionId === null ? event.cursor : String(event.sequence)
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')
+}

@@ -1,0 +1,117 @@
+// The event log in SQLite as its readers see it: pages from a place on, what was swept, and where a time stands.
+import { badCursor } from '../cursor.ts'
+import type { EventRecord, EventType, LogPage } from '../event-store.ts'
+import type { SqliteDatabase } from './database.ts'
+
+type Row = Record<string, unknown>
+
+/** Must run inside `read`. The newest place is read first and the gap last, so that what others do in between goes unseen by neither. */
+export function readLog(
+  db: SqliteDatabase,
+  query: { sessionId?: string; after?: string; types?: readonly EventType[]; limit: number },
+): LogPage {
+  const { sessionId, types, limit } = query
+  const after = query.after === undefined ? 0 : placeOf(query.after)
+  const newest = newestOf(db, sessionId)
+  const rows =
+    sessionId === undefined ? rowsOfFleet(db, after, types, limit + 1) : rowsOfSession(db, sessionId, after, types, limit + 1)
+  const hasMore = rows.length > limit
+  const page = rows.slice(0, limit)
+  const last = page.at(-1)
+  const reached = last ? (last[sessionId === undefined ? 'n' : 'sequence'] as number) : after
+  const oldest = query.after === undefined ? null : sessionId === undefined ? sweptTo(db) : sweptOf(db, sessionId, after, newest)
+  return {
+    events: page.map(toEvent),
+    next: String(hasMore ? reached : Math.max(reached, newest)),
+    hasMore,
+    oldestPlace: oldest !== null && oldest > after ? String(oldest) : null,
+  }
+}
+
+/** Must run inside `read`. */
+export function newestOf(db: SqliteDatabase, sessionId: string | undefined): number {
+  if (sessionId === undefined) {
+    return Math.max(Number(db.sql('SELECT max(n) AS n FROM events').get()?.['n'] ?? 0), sweptTo(db))
+  }
+  return Number(db.sql('SELECT event_sequence AS n FROM session_counters WHERE session_id = ?').get(sessionId)?.['n'] ?? 0)
+}
+
+/** Must run inside `read`. By halving: times rise with the log, but for what clocks and waiting writers shift. */
+export function placeBefore(db: SqliteDatabase, at: number, sessionId: string | undefined): number {
+  const edges =
+    sessionId === undefined
+      ? db.sql('SELECT min(n) AS low, max(n) AS high FROM events').get()
+      : db.sql('SELECT min(sequence) AS low, max(sequence) AS high FROM events WHERE session_id = ?').get(sessionId)
+  if (typeof edges?.['low'] !== 'number') return newestOf(db, sessionId)
+  let low = edges['low']
+  let high = (edges['high'] as number) + 1
+  const timeAt = (place: number): unknown =>
+    sessionId === undefined
+      ? db.sql('SELECT at FROM events WHERE n >= ? ORDER BY n LIMIT 1').get(place)?.['at']
+      : db.sql('SELECT at FROM events WHERE session_id = ? AND sequence >= ? ORDER BY sequence LIMIT 1').get(sessionId, place)?.[
+          'at'
+        ]
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    const found = timeAt(middle)
+    if (typeof found === 'number' && found < at) low = middle + 1
+    else high = middle
+  }
+  return low - 1
+}
+
+/** Retention has removed everything up to this row number. */
+function sweptTo(db: SqliteDatabase): number {
+  return Number(db.sql('SELECT swept_to FROM event_log WHERE id = 1').get()?.['swept_to'] ?? 0)
+}
+
+/** A session's sequences have no gaps, so that its first event after a place says what was swept. */
+function sweptOf(db: SqliteDatabase, sessionId: string, after: number, newest: number): number {
+  const first = db.sql('SELECT min(sequence) AS n FROM events WHERE session_id = ? AND sequence > ?').get(sessionId, after)?.['n']
+  return typeof first === 'number' ? first - 1 : newest
+}
+
+export function rowsOfSession(
+  db: SqliteDatabase,
+  sessionId: string,
+  afterSequence: number,
+  types: readonly EventType[] | undefined,
+  limit: number,
+): Row[] {
+  if (!types) {
+    return db
+      .sql('SELECT * FROM events WHERE session_id = ? AND sequence > ? ORDER BY sequence LIMIT ?')
+      .all(sessionId, afterSequence, limit)
+  }
+  return db
+    .sql(
+      `SELECT * FROM events WHERE session_id = ? AND sequence > ? AND type IN (SELECT value FROM json_each(?))
+       ORDER BY sequence LIMIT ?`,
+    )
+    .all(sessionId, afterSequence, JSON.stringify(types), limit)
+}
+
+export function rowsOfFleet(db: SqliteDatabase, position: number, types: readonly EventType[] | undefined, limit: number): Row[] {
+  if (!types) return db.sql('SELECT * FROM events WHERE n > ? ORDER BY n LIMIT ?').all(position, limit)
+  return [...new Set(types)]
+    .flatMap((type) => db.sql('SELECT * FROM events WHERE type = ? AND n > ? ORDER BY n LIMIT ?').all(type, position, limit))
+    .toSorted((a, b) => (a['n'] as number) - (b['n'] as number))
+    .slice(0, limit)
+}
+
+function placeOf(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw badCursor('after')
+  return Number(text)
+}
+
+export function toEvent(row: Row): EventRecord {
+  return {
+    id: row['id'] as string,
+    sessionId: row['session_id'] as string,
+    sequence: row['sequence'] as number,
+    type: row['type'] as EventType,
+    at: row['at'] as number,
+    data: JSON.parse(row['data'] as string) as Record<string, unknown>,
+    cursor: String(row['n']),
+  }
+}

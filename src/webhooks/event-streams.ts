@@ -1,0 +1,127 @@
+// The open streams of an API process: how many there may be, and when each should look for more in the log.
+import type { Redis } from 'ioredis'
+import { sleep } from '../platform/clock.ts'
+import { AppError } from '../platform/errors.ts'
+import type { Log } from '../platform/log.ts'
+import { closeRedis, connectSubscriber } from '../platform/redis.ts'
+import { eventChannel, everySession } from './event-notice.ts'
+
+export interface StreamSettings {
+  /** Of one process: of everybody, and of one session or of the fleet-wide ones. */
+  maxStreams: number
+  maxEach: number
+  /** A stream that has nothing to say says so this often, and looks whether it missed a notice. */
+  heartbeatMs: number
+  /** A reader that takes nothing for so long is dropped. */
+  drainMs: number
+}
+
+const streamDefaults: StreamSettings = { maxStreams: 200, maxEach: 50, heartbeatMs: 15_000, drainMs: 10_000 }
+/** Notices in quick succession make one look. */
+const restMs = 50
+
+interface StreamDeps {
+  /** Any connection: streams listen over one of their own, made with the first of them. */
+  redis: Redis
+  prefix: string
+  log: Log
+}
+
+export class EventStreams {
+  readonly settings: StreamSettings
+  private readonly deps: StreamDeps
+  /** By session; null is the whole fleet. */
+  private readonly bySession = new Map<string | null, Set<EventStream>>()
+  private subscriber: Redis | undefined
+  private count = 0
+
+  constructor(deps: StreamDeps, settings: StreamSettings = streamDefaults) {
+    this.deps = deps
+    this.settings = settings
+  }
+
+  get openCount(): number {
+    return this.count
+  }
+
+  /** Close it in any case. @throws AppError `too_many_requests` */
+  open(sessionId: string | null): EventStream {
+    const streams = this.bySession.get(sessionId) ?? new Set()
+    if (this.count >= this.settings.maxStreams || streams.size >= this.settings.maxEach) {
+      throw new AppError('too_many_requests', 'Too many event streams are open. Close one, or read /v1/events.', {
+        retryAfterSeconds: 5,
+      })
+    }
+    const stream = new EventStream(() => this.drop(sessionId, stream))
+    this.bySession.set(sessionId, streams.add(stream))
+    this.count += 1
+    if (this.count === 1) this.listen()
+    return stream
+  }
+
+  async close(): Promise<void> {
+    if (this.subscriber) await closeRedis(this.subscriber)
+  }
+
+  private drop(sessionId: string | null, stream: EventStream): void {
+    const streams = this.bySession.get(sessionId)
+    if (!streams?.delete(stream)) return
+    if (streams.size === 0) this.bySession.delete(sessionId)
+    this.count -= 1
+    // Those who publish notices hear that nobody listens, and publish fewer.
+    if (this.count === 0)
+      this.subscriber?.unsubscribe().catch((err: unknown) => this.deps.log.debug({ err }, 'stream.unsubscribe_failed'))
+  }
+
+  private listen(): void {
+    this.subscriber ??= this.connect()
+    this.subscriber.subscribe(eventChannel(this.deps.prefix)).then(
+      () => this.wakeAll(), // for what happened before it stood
+      (err: unknown) => this.deps.log.warn({ err }, 'stream.subscribe_failed'),
+    )
+  }
+
+  private connect(): Redis {
+    const subscriber = connectSubscriber(this.deps.redis, this.deps.log)
+    subscriber.on('ready', () => this.wakeAll())
+    subscriber.on('message', (_channel: string, text: string) => {
+      if (text === everySession) return this.wakeAll()
+      for (const sessionId of [null, ...text.split(',')]) {
+        for (const stream of this.bySession.get(sessionId) ?? []) stream.wake()
+      }
+    })
+    return subscriber
+  }
+
+  private wakeAll(): void {
+    for (const streams of this.bySession.values()) for (const stream of streams) stream.wake()
+  }
+}
+
+export class EventStream {
+  /** Ends its place in the count. */
+  readonly close: () => void
+  private isWoken = false
+  private resume: (() => void) | undefined
+
+  constructor(close: () => void) {
+    this.close = close
+  }
+
+  wake(): void {
+    this.isWoken = true
+    this.resume?.()
+  }
+
+  /** Until there may be more, at most `ms`, or until `signal` aborts. */
+  async wait(ms: number, signal: AbortSignal): Promise<void> {
+    await sleep(Math.min(restMs, ms), signal)
+    if (!this.isWoken && !signal.aborted) {
+      const enough = new AbortController()
+      this.resume = () => enough.abort()
+      await sleep(Math.max(0, ms - restMs), AbortSignal.any([signal, enough.signal]))
+      this.resume = undefined
+    }
+    this.isWoken = false
+  }
+}
