@@ -1,0 +1,160 @@
+// Carrying faults out on a running fleet. Each resolves when the fault is over and what it changed is as before.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DatabaseSync } from 'node:sqlite'
+import type { Redis } from 'ioredis'
+import type { Fleet } from '../support/fleet.ts'
+import type { SandboxClient, SandboxFault } from '../support/sandbox-client.ts'
+import type { Link } from './link.ts'
+import type { ChaosReceiver } from './receiver.ts'
+import type { Fault } from './schedule.ts'
+import type { ChaosSession } from './traffic.ts'
+
+export interface FaultDeps {
+  fleet: Fleet
+  workerCount: number
+  redis: Redis
+  sandbox: SandboxClient
+  link: Link
+  receiver: ChaosReceiver
+  sessions: readonly ChaosSession[]
+  /** Has these sessions write to somebody new. */
+  writeToStrangers: (sessions: readonly ChaosSession[]) => Promise<void>
+}
+
+export async function carryOut(deps: FaultDeps, fault: Fault): Promise<void> {
+  const { fleet, sandbox, link, receiver } = deps
+  switch (fault.kind) {
+    case 'kill_worker':
+      return kill(await someWorker(deps, fault.worker))
+    case 'kill_all_workers':
+      for (const pid of await fleet.pids('session-worker')) kill(pid)
+      return
+    case 'freeze_worker':
+      return freeze(await someWorker(deps, fault.worker), fault.ms)
+    case 'end_worker':
+      return signal(await someWorker(deps, fault.worker), 'SIGTERM')
+    case 'reload_workers':
+      await fleet.pm2('reload', 'session-worker', '--silent')
+      return
+    case 'scale_workers':
+      await fleet.pm2('scale', 'session-worker', String(fault.count), '--silent')
+      await sleep(fault.ms)
+      await fleet.pm2('scale', 'session-worker', String(deps.workerCount), '--silent')
+      return
+    case 'kill_process':
+      return kill((await fleet.pids(fault.name))[0])
+    case 'kill_redis':
+      return kill((await fleet.pids('redis'))[0])
+    case 'restart_redis':
+      await fleet.pm2('restart', 'redis', '--silent')
+      return
+    case 'freeze_redis':
+      return freeze((await fleet.pids('redis'))[0], fault.ms)
+    case 'empty_redis':
+      await deps.redis.flushall()
+      return
+    case 'lock_store':
+      return lockStore(fleet.config.sqlitePath, fault.ms)
+    case 'sandbox_strike':
+      await sandbox.fault({ kind: fault.fault, sessions: numbersOf(deps, fault.sessions) })
+      return
+    case 'sandbox_conflict':
+      await sandbox.fault({ kind: 'conflict', sessions: numbersOf(deps, fault.sessions) })
+      return
+    case 'sandbox_stream_error':
+      await sandbox.fault({ kind: 'stream_error', code: fault.code, sessions: numbersOf(deps, fault.sessions) })
+      return
+    case 'sandbox_stall':
+      return during(sandbox, { kind: 'stall', sessions: numbersOf(deps, fault.sessions) }, fault.ms)
+    case 'sandbox_latency':
+      return during(sandbox, { kind: 'latency', ms: fault.delayMs, jitterMs: fault.jitterMs }, fault.ms)
+    case 'sandbox_drop_acks':
+      return during(sandbox, { kind: 'drop_acks', count: fault.count, sessions: numbersOf(deps, fault.sessions) }, fault.ms)
+    case 'sandbox_ack_error': {
+      const sessions = numbersOf(deps, fault.sessions)
+      return during(sandbox, { kind: 'ack_error', code: 500, count: fault.count, sessions }, fault.ms)
+    }
+    case 'sandbox_refuse':
+      await sandbox.fault({ kind: 'refuse_connections' })
+      return during(sandbox, { kind: 'reset' }, fault.ms)
+    case 'sandbox_login_failure':
+      await sandbox.fault({ kind: 'login_failure', code: 503, count: fault.count })
+      return during(sandbox, { kind: 'close' }, fault.ms)
+    case 'sandbox_restrict': {
+      const sessions = fault.sessions.flatMap((index) => deps.sessions[index] ?? [])
+      const restriction = { kind: 'restrict' as const, until: Date.now() + fault.ms, sessions: numbersOf(deps, fault.sessions) }
+      await sandbox.fault(restriction)
+      await deps.writeToStrangers(sessions)
+      await sleep(fault.ms)
+      return
+    }
+    case 'link_slow':
+      return withLink(link, { bytesPerSecond: fault.bytesPerSecond, isLossy: false }, fault.ms)
+    case 'link_lossy':
+      return withLink(link, { bytesPerSecond: null, isLossy: true }, fault.ms)
+    case 'link_cut':
+      link.cut(fault.part)
+      return
+    case 'link_swallow':
+      link.swallow(fault.part)
+      await sleep(fault.ms)
+      return
+    case 'receiver_fails':
+    case 'receiver_hangs':
+      receiver.behave(fault.kind === 'receiver_fails' ? 'fails' : 'hangs')
+      await sleep(fault.ms)
+      receiver.behave('well')
+  }
+}
+
+function numbersOf({ sessions }: FaultDeps, indexes: readonly number[]): string[] {
+  return indexes.flatMap((index) => sessions[index]?.phoneNumber ?? [])
+}
+
+async function someWorker({ fleet }: FaultDeps, place: number): Promise<number | undefined> {
+  const pids = await fleet.pids('session-worker')
+  return pids[place % Math.max(1, pids.length)]
+}
+
+function signal(pid: number | undefined, name: NodeJS.Signals): void {
+  if (pid === undefined) return
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error // it ended by itself, or by another fault
+  }
+}
+
+function kill(pid: number | undefined): void {
+  signal(pid, 'SIGKILL')
+}
+
+async function freeze(pid: number | undefined, ms: number): Promise<void> {
+  signal(pid, 'SIGSTOP')
+  await sleep(ms)
+  signal(pid, 'SIGCONT')
+}
+
+/** What another program does that holds the file: nobody can write. */
+async function lockStore(path: string, ms: number): Promise<void> {
+  const db = new DatabaseSync(path, { timeout: 5_000 })
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    await sleep(ms)
+    db.exec('ROLLBACK')
+  } finally {
+    db.close()
+  }
+}
+
+async function during(sandbox: SandboxClient, fault: SandboxFault, ms: number): Promise<void> {
+  await sandbox.fault(fault)
+  await sleep(ms)
+  await sandbox.clearFaults()
+}
+
+async function withLink(link: Link, state: Parameters<Link['set']>[0], ms: number): Promise<void> {
+  link.set(state)
+  await sleep(ms)
+  link.set({ bytesPerSecond: null, isLossy: false })
+}

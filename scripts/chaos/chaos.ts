@@ -1,0 +1,191 @@
+// One chaos run: a fleet of real processes, traffic both ways, a seeded schedule of faults, rest, and the checker's judgement.
+import { rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pino } from 'pino'
+import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
+import { pairByQr } from '../demo/pair.ts'
+import { startFleet, type Fleet } from '../support/fleet.ts'
+import { freePort } from '../support/ports.ts'
+import { SandboxClient } from '../support/sandbox-client.ts'
+import { carryOut, type FaultDeps } from './carry-out.ts'
+import { checkHistory } from './check/check-history.ts'
+import type { History, Violation } from './check/history.ts'
+import { collectHistory } from './collect.ts'
+import { comeToRest } from './come-to-rest.ts'
+import { leftProcesses } from './leftovers.ts'
+import { startLink } from './link.ts'
+import { createRandom } from './random.ts'
+import { startChaosReceiver } from './receiver.ts'
+import { describeFault, planFaults, type PlannedFault } from './schedule.ts'
+import { tellStory } from './tell-story.ts'
+import { Traffic, type ChaosSession } from './traffic.ts'
+
+export interface ChaosOptions {
+  seed: number
+  minutes: number
+  sessionCount: number
+  workerCount: number
+  /** Messages a second, both ways together. */
+  perSecond: number
+  leaseTtlMs: number
+  dataDir: string
+  progress: (line: string) => void
+  /** Instead of what the seed would plan. */
+  faults?: PlannedFault[]
+}
+
+export interface ChaosResult {
+  seed: number
+  sessions: number
+  accepted: number
+  inbound: number
+  events: number
+  /** Frames that repeated an id, which phones recognise. */
+  repeatedFrames: number
+  takeovers: number
+  faults: Record<string, number>
+  violations: Violation[]
+  /** Of the first violations. */
+  stories: string[]
+}
+
+const peopleCount = 12
+const pairingsAtOnce = 6
+const maxStories = 5
+const unpaced = { messagesPerMinute: null, burst: null, perRecipientSeconds: null, newContactsPerDay: null }
+
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { seed, dataDir, progress, leaseTtlMs, workerCount } = options
+  await rm(dataDir, { recursive: true, force: true })
+  const base = 20_000 + (process.pid % 20_000)
+  const sandboxPort = await freePort(base)
+  const link = await startLink(sandboxPort, createRandom(seed + 1))
+  const receiver = await startChaosReceiver()
+  const fleet = await startFleet({
+    env: {
+      UJUMBE_DATA_DIR: dataDir,
+      HOST: '127.0.0.1',
+      PORT: String(await freePort(sandboxPort + 1)),
+      UJUMBE_SANDBOX_PORT: String(sandboxPort),
+      UJUMBE_WITH_SANDBOX: 'true',
+      UJUMBE_WHATSAPP_URL: `ws://127.0.0.1:${link.port}/ws/chat`,
+      UJUMBE_WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
+      UJUMBE_SESSION_WORKERS: String(workerCount),
+      UJUMBE_WEBHOOK_WORKERS: '2',
+      UJUMBE_API_INSTANCES: '2',
+      UJUMBE_LEASE_TTL_MS: String(leaseTtlMs),
+      LOG_LEVEL: 'info',
+    },
+    onProgress: progress,
+  })
+  const redis = connectRedis(fleet.config, 'worker', pino({ level: 'silent' }))
+  const sandbox = new SandboxClient(`http://127.0.0.1:${sandboxPort}`)
+  let isStopped = false
+  const stop = async () => {
+    if (isStopped) return
+    isStopped = true
+    await closeRedis(redis)
+    await fleet.stop()
+  }
+  try {
+    const { history, traffic, planned } = await misbehave({ ...options, fleet, redis, sandbox, link, receiver })
+    await stop()
+    history.leftovers.push(...(await leftProcesses(`${fleet.config.dataDir}/pm2`)))
+    if (receiver.forgedCount > 0) history.leftovers.push(`${receiver.forgedCount} webhooks had a wrong signature`)
+    const violations = checkHistory(history)
+    const stories: string[] = []
+    for (const violation of violations.slice(0, maxStories)) {
+      stories.push(await tellStory(violation, { history, traffic, dataDir: fleet.config.dataDir }))
+    }
+    return { ...summarise(history, planned), seed, sessions: options.sessionCount, violations, stories }
+  } finally {
+    await stop()
+    await receiver.close()
+    await link.close()
+  }
+}
+
+type Stage = Omit<ChaosOptions, 'faults'> &
+  Omit<FaultDeps, 'sessions' | 'writeToStrangers' | 'workerCount'> & { faults?: PlannedFault[]; fleet: Fleet }
+
+async function misbehave(stage: Stage): Promise<{ history: History; traffic: Traffic; planned: PlannedFault[] }> {
+  const { seed, minutes, fleet, sandbox, receiver, progress, perSecond, sessionCount, workerCount, leaseTtlMs } = stage
+  const durationMs = minutes * 60_000
+  const people = Array.from({ length: peopleCount }, (_, index) => String(254711000001 + index))
+  for (const phoneNumber of people) await sandbox.addPhone({ phoneNumber, autoRead: true })
+  const endpoint = await fleet.admin.call<{ secret: string }>('POST', '/v1/webhooks', {
+    url: receiver.url,
+    events: ['*', 'session.qr', 'session.pairing_code'],
+  })
+  receiver.trust(endpoint.secret)
+  progress(`Pairing ${sessionCount} sessions`)
+  const sessions = await pairAll(fleet, sandbox, sessionCount)
+
+  const planned = stage.faults ?? planFaults({ seed, durationMs, sessionCount, workerCount, leaseTtlMs })
+  const traffic = new Traffic({ sessions, people, sandbox, random: createRandom(seed + 2), perSecond })
+  const strangers: string[] = []
+  const writeToStrangers = async (writers: readonly ChaosSession[]) => {
+    for (const session of writers) {
+      const phoneNumber = String(254712000001 + strangers.length)
+      strangers.push(phoneNumber)
+      await sandbox.addPhone({ phoneNumber, autoRead: true })
+      traffic.sendToStranger(session, phoneNumber)
+    }
+  }
+  progress(`Traffic of ${perSecond} messages a second for ${minutes} min, with ${planned.length} faults`)
+  traffic.start()
+  await carryOutAll({ ...stage, sessions, writeToStrangers }, planned, durationMs)
+  progress(`The faults are over; ${traffic.accepted.length} messages accepted, ${traffic.inbound.length} written by people`)
+  await sandbox.clearFaults()
+  await traffic.stop()
+  const deps = { ...stage, traffic, sessions, people }
+  await comeToRest(deps, progress)
+  return { history: await collectHistory({ ...deps, people: [...people, ...strangers] }), traffic, planned }
+}
+
+async function pairAll(fleet: Fleet, sandbox: SandboxClient, count: number): Promise<ChaosSession[]> {
+  const sessions: ChaosSession[] = []
+  const indexes = Array.from({ length: count }, (_, index) => index)
+  const pairNext = async (): Promise<void> => {
+    for (let index = indexes.shift(); index !== undefined; index = indexes.shift()) {
+      const phoneNumber = String(254700000001 + index)
+      await sandbox.addPhone({ phoneNumber })
+      const session = await fleet.admin.createSession({ displayName: `Session ${index}`, settings: unpaced })
+      await pairByQr(fleet.admin, sandbox, session, phoneNumber)
+      sessions[index] = { id: session.id, index, phoneNumber, api: fleet.admin.withKey(session.apiKey) }
+    }
+  }
+  await Promise.all(Array.from({ length: pairingsAtOnce }, pairNext))
+  return sessions
+}
+
+/** Each at its time. One that cannot be carried out (a process is just gone) is told and left. */
+async function carryOutAll(deps: FaultDeps & Stage, planned: readonly PlannedFault[], durationMs: number): Promise<void> {
+  const startedAt = performance.now()
+  const underWay: Promise<void>[] = []
+  for (const { at, fault } of planned) {
+    await sleep(Math.max(0, at - (performance.now() - startedAt)))
+    deps.progress(`${new Date().toISOString()}  ${describeFault(fault)}`)
+    underWay.push(
+      carryOut(deps, fault).catch((error: unknown) => {
+        deps.progress(`${fault.kind} could not be carried out: ${error instanceof Error ? error.message : String(error)}`)
+      }),
+    )
+  }
+  await Promise.all(underWay)
+  await sleep(Math.max(0, durationMs - (performance.now() - startedAt)))
+}
+
+function summarise(history: History, planned: readonly PlannedFault[]) {
+  const faults: Record<string, number> = {}
+  for (const { fault } of planned) faults[fault.kind] = (faults[fault.kind] ?? 0) + 1
+  const { accepted, inbound, events, frames, claims } = history
+  return {
+    accepted: accepted.length,
+    inbound: inbound.length,
+    events: events.length,
+    repeatedFrames: frames.length - new Set(frames.map(({ whatsappId }) => whatsappId)).size,
+    takeovers: claims.filter(({ epoch }) => epoch > 1).length,
+    faults,
+  }
+}

@@ -1,0 +1,114 @@
+// Gathers the history of a run from all who saw it: client, store, phones, server, receiver, link and logs.
+import { join } from 'node:path'
+import type { Redis } from 'ioredis'
+import type { Fleet } from '../support/fleet.ts'
+import type { SandboxClient } from '../support/sandbox-client.ts'
+import { readLiveSession } from '../../src/sessions/live-session.ts'
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
+import type { Store } from '../../src/store/store.ts'
+import type { Frame, History, ShownMessage, StoredMessage } from './check/history.ts'
+import { leftInRedis, readShares } from './leftovers.ts'
+import type { Link } from './link.ts'
+import { readOwnership } from './read-logs.ts'
+import type { ChaosReceiver } from './receiver.ts'
+import type { ChaosSession, Traffic } from './traffic.ts'
+
+export interface CollectDeps {
+  fleet: Fleet
+  sandbox: SandboxClient
+  redis: Redis
+  link: Link
+  receiver: ChaosReceiver
+  traffic: Traffic
+  sessions: readonly ChaosSession[]
+  people: readonly string[]
+}
+
+const page = 200
+const eventPage = 2_000
+
+export async function collectHistory(deps: CollectDeps): Promise<History> {
+  const { fleet, traffic, receiver, link, redis, sessions } = deps
+  const store = await openSqliteStore(fleet.config.sqlitePath)
+  try {
+    return {
+      accepted: traffic.accepted,
+      refused: traffic.refused,
+      inbound: traffic.inbound,
+      events: receiver.events,
+      shown: await readShown(deps),
+      frames: await readFrames(deps),
+      stored: await readStored(store),
+      lastSequences: await readLastSequences(store, sessions),
+      ...(await readOwnership(join(fleet.config.dataDir, 'logs'), link.records)),
+      shares: await readShares(redis, fleet.config.redisPrefix),
+      unconnected: await readUnconnected(redis, fleet.config.redisPrefix, sessions),
+      leftovers: await leftInRedis(redis, fleet.config.redisPrefix),
+    }
+  } finally {
+    await store.close()
+  }
+}
+
+async function readShown({ sandbox, people }: CollectDeps): Promise<ShownMessage[]> {
+  const shown: ShownMessage[] = []
+  for (const phone of people) {
+    const messages = (await sandbox.messages(phone)).filter(({ fromMe }) => !fromMe).toSorted((a, b) => a.order - b.order)
+    shown.push(...messages.map(({ id }) => ({ phone, whatsappId: id })))
+  }
+  return shown
+}
+
+async function readFrames({ sandbox, sessions }: CollectDeps): Promise<Frame[]> {
+  const frames: Frame[] = []
+  const idOf = new Map(sessions.map(({ phoneNumber, id }) => [phoneNumber, id]))
+  for (let after = 0; ;) {
+    const found = await sandbox.frames(after)
+    for (const { at, phoneNumber, id, outcome } of found) {
+      const sessionId = idOf.get(phoneNumber) ?? phoneNumber
+      frames.push({ at, sessionId, whatsappId: id, refusedWith: typeof outcome === 'number' ? outcome : null })
+    }
+    const last = found.at(-1)
+    if (!last) return frames
+    after = last.order
+  }
+}
+
+async function readStored(store: Store): Promise<StoredMessage[]> {
+  const stored: StoredMessage[] = []
+  for (let cursor: string | undefined; ;) {
+    const { data, nextCursor } = await store.messages.list({ limit: page, ...(cursor === undefined ? {} : { cursor }) })
+    for (const { id, sessionId, direction, whatsappId, status, error } of data) {
+      stored.push({ messageId: id, sessionId, direction, whatsappId, status, errorCode: error?.code ?? null })
+    }
+    if (nextCursor === null) return stored
+    cursor = nextCursor
+  }
+}
+
+export async function readLastSequences(store: Store, sessions: readonly ChaosSession[]): Promise<Map<string, number>> {
+  const last = new Map<string, number>()
+  for (const { id } of sessions) {
+    for (let afterSequence = 0; ;) {
+      const events = await store.events.list({ sessionId: id, afterSequence, limit: eventPage })
+      last.set(id, events.at(-1)?.sequence ?? afterSequence)
+      if (events.length < eventPage) break
+      afterSequence = events.at(-1)?.sequence ?? afterSequence
+    }
+  }
+  return last
+}
+
+/** Held by a living worker that says so. */
+export async function readUnconnected(
+  redis: Redis,
+  prefix: string,
+  sessions: readonly ChaosSession[],
+): Promise<History['unconnected']> {
+  const unconnected: History['unconnected'] = []
+  for (const { id } of sessions) {
+    const { state, holder } = await readLiveSession({ redis, prefix }, id)
+    if (state !== 'connected') unconnected.push({ sessionId: id, text: holder ? `${state} at ${holder}` : 'held by nobody' })
+  }
+  return unconnected
+}

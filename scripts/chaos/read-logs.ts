@@ -1,0 +1,60 @@
+// What the processes logged: who claimed which session when, which connection belongs to which epoch, and all lines about one thing.
+import { createReadStream } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Claim, Connection } from './check/history.ts'
+import type { LinkRecord } from './link.ts'
+
+interface Line {
+  time: string
+  pid: number
+  process: string
+  msg: string
+  [field: string]: unknown
+}
+
+/** Lines that are no JSON (a process was killed while it wrote) are skipped. */
+async function* linesOf(path: string, about: (text: string) => boolean): AsyncGenerator<Line> {
+  for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    if (!about(text)) continue
+    try {
+      yield JSON.parse(text) as Line
+    } catch {
+      continue
+    }
+  }
+}
+
+export async function readOwnership(
+  logDir: string,
+  links: readonly LinkRecord[],
+): Promise<{ claims: Claim[]; connections: Connection[] }> {
+  const claims: Claim[] = []
+  const connections: Connection[] = []
+  const byPort = Map.groupBy(links, ({ port }) => port)
+  const isAbout = (text: string) => text.includes('"lease.claimed"') || text.includes('"socket.connected"')
+  for await (const line of linesOf(join(logDir, 'session-worker.log'), isAbout)) {
+    const at = Date.parse(line.time)
+    const { sessionId, epoch } = line as unknown as { sessionId: string; epoch: number }
+    if (line.msg === 'lease.claimed') claims.push({ sessionId, epoch, at, workerPid: line.pid })
+    if (line.msg !== 'socket.connected') continue
+    // Ports are used again: it is the one that was opened at about that time.
+    const own = (byPort.get(line['localPort'] as number) ?? []).filter(({ openedAt }) => Math.abs(openedAt - at) < 15_000)
+    const [link] = own.toSorted((a, b) => Math.abs(a.openedAt - at) - Math.abs(b.openedAt - at))
+    if (link) connections.push({ sessionId, epoch, openedAt: link.openedAt, lastByteAt: link.lastByteAt })
+  }
+  return { claims, connections }
+}
+
+/** The last lines of all processes that name this id, by time. */
+export async function linesAbout(logDir: string, id: string, limit: number): Promise<string[]> {
+  const found: Line[] = []
+  for (const name of await readdir(logDir)) {
+    for await (const line of linesOf(join(logDir, name), (text) => text.includes(id))) found.push(line)
+  }
+  return found
+    .toSorted((a, b) => (a.time < b.time ? -1 : 1))
+    .slice(-limit)
+    .map(({ time, process, pid, msg, level: _level, ...fields }) => `${time} ${process} ${pid} ${msg} ${JSON.stringify(fields)}`)
+}
