@@ -10,6 +10,7 @@ import { summarise, table, told, type Summary } from './demo/report.ts'
 import { planMessages, sendAll } from './demo/traffic.ts'
 import { until } from './demo/until.ts'
 import { startFleet, projectRoot, type Fleet } from './support/fleet.ts'
+import { unpaced } from './support/api-client.ts'
 import { freePort } from './support/ports.ts'
 import { SandboxClient } from './support/sandbox-client.ts'
 
@@ -37,11 +38,12 @@ async function demo(
     })
   progress.step(`${people.length} phones of people and 2 of businesses are on the sandbox's WhatsApp`)
 
-  const clinic = await fleet.admin.createSession({ displayName: businesses.qr.name, webhookUrl: receiver.url })
+  const clinic = await fleet.admin.createSession({ displayName: businesses.qr.name, webhookUrl: receiver.url, settings: unpaced })
   const school = await fleet.admin.createSession({
     displayName: businesses.code.name,
     webhookUrl: receiver.url,
     pairingPhoneNumber: businesses.code.phoneNumber,
+    settings: unpaced,
   })
   const sessions = [clinic, school]
   for (const session of sessions) receiver.trust(session.webhookSecret ?? '')

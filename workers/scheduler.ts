@@ -1,6 +1,8 @@
 // The scheduler: work that repeats. Any number of them may run; each time of a tick is run by one.
 import { SessionScorer } from '../src/health/score-sessions.ts'
 import { requeueStranded } from '../src/messages/requeue-stranded.ts'
+import { runDueMessages } from '../src/messages/run-due-messages.ts'
+import { SendQueues } from '../src/messages/send-queue.ts'
 import { loadConfig } from '../src/platform/config.ts'
 import { runProcess } from '../src/platform/lifecycle.ts'
 import { createLog } from '../src/platform/log.ts'
@@ -28,7 +30,9 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
   const deliveryQueue = createDeliveryQueue(redis, prefix)
   const retryQueue = createRetryQueue(redis, prefix)
   const replayQueue = createReplayQueue(redis, prefix)
+  const sendQueues = new SendQueues(redis, prefix)
   life.onStop('queues', async () => {
+    sendQueues.close()
     await deliveryQueue.close()
     await retryQueue.close()
     await replayQueue.close()
@@ -49,6 +53,12 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
       everyMs: 1_000,
       deadlineMs: 20_000,
       run: (signal) => advanceReplays({ ...store, replayQueue, log }, signal),
+    },
+    {
+      name: 'due-messages',
+      everyMs: 500,
+      deadlineMs: 20_000,
+      run: (signal) => runDueMessages({ messages: store.messages, queues: sendQueues, redis, prefix, announce, log }, signal),
     },
     {
       name: 'requeue-stranded',

@@ -1,5 +1,6 @@
 // Puts together what the routes work with, from the store, a Redis connection and the configuration.
 import type { Redis } from 'ioredis'
+import { SessionForecasts } from '../messages/forecast-session.ts'
 import { SendQueues } from '../messages/send-queue.ts'
 import type { Config } from '../platform/config.ts'
 import type { Log } from '../platform/log.ts'
@@ -18,7 +19,7 @@ import { SignInLimiter } from './sign-in-limiter.ts'
 import { addWebhookMetrics } from './webhook-metrics.ts'
 
 interface DepsInput {
-  config: Pick<Config, 'redisPrefix' | 'webhookAllowedNetworks'>
+  config: Pick<Config, 'redisPrefix' | 'webhookAllowedNetworks'> & Partial<Pick<Config, 'fleetMessagesPerSecond'>>
   store: Store
   /** A 'producer' connection. */
   redis: Redis
@@ -63,6 +64,13 @@ export function createHttpDeps(input: DepsInput): HttpDeps & Pick<HttpMetrics, '
       announce: (published) => announceEvents({ deliveryQueue, log }, published),
       log,
     },
+    forecasts: new SessionForecasts({
+      messages: store.messages,
+      redis,
+      prefix,
+      fleetPerSecond: config.fleetMessagesPerSecond ?? null,
+      log,
+    }),
     metrics: metrics.registry,
     observe: metrics.observe,
     stopping,

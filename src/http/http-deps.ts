@@ -3,6 +3,8 @@ import type { Redis } from 'ioredis'
 import type { Registry } from 'prom-client'
 import type { Log } from '../platform/log.ts'
 import type { AcceptDeps } from '../messages/accept-message.ts'
+import type { SessionForecasts } from '../messages/forecast-session.ts'
+import type { SendQueues } from '../messages/send-queue.ts'
 import type { Store } from '../store/store.ts'
 import type { DeliveryQueue } from '../webhooks/delivery-queue.ts'
 import type { EventStreams } from '../webhooks/event-streams.ts'
@@ -27,7 +29,8 @@ export interface HttpDeps {
   deliveryQueue: DeliveryQueue
   eventStreams: EventStreams
   endpointTester: EndpointTester
-  accept: AcceptDeps
+  accept: AcceptDeps & { messages: Pick<Store['messages'], 'cancel'>; queues: Pick<SendQueues, 'removeAll'> }
+  forecasts: SessionForecasts
   metrics: Registry
   /** Aborts when the process begins to stop. */
   stopping: AbortSignal

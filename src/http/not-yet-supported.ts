@@ -3,14 +3,11 @@ import { AppError } from '../platform/errors.ts'
 import type { SessionSettings } from '../store/session-store.ts'
 import { otherContentTypes, type SendMessageBody } from './schemas/message-schemas.ts'
 
-/** Left out, or `null` (off), until pacing is there. */
-const pacingFields = ['messagesPerMinute', 'burst', 'perRecipientSeconds', 'newContactsPerDay'] as const
-
 type SettingsInput = { [K in keyof SessionSettings]?: SessionSettings[K] | undefined }
 
 /** @throws AppError `not_yet_supported` */
 export function checkSettings(settings: SettingsInput | undefined): void {
-  const paths = pacingFields.filter((field) => settings?.[field] != null).map((field) => `settings.${field}`)
+  const paths: string[] = []
   if (settings?.typing) paths.push('settings.typing')
   if (settings?.proxyUrl != null) paths.push('settings.proxyUrl')
   refuse(paths)
@@ -22,9 +19,6 @@ export function checkSettings(settings: SettingsInput | undefined): void {
 export function checkMessage(body: SendMessageBody): void {
   const paths: string[] = []
   if (body.type !== 'text') paths.push('type')
-  if (body.priority !== 'normal') paths.push('priority')
-  if (body.sendAt !== undefined) paths.push('sendAt')
-  if (body.expiresAt !== undefined) paths.push('expiresAt')
   if (body.text?.linkPreview) paths.push('text.linkPreview')
   refuse(paths)
   const foreign = otherContentTypes.filter((type) => body[type] !== undefined)

@@ -8,7 +8,7 @@ import type { Log } from '../platform/log.ts'
 import { wakeSession } from '../sessions/live-session.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
 import type { MessageRecord, MessageStore } from '../store/message-store.ts'
-import type { SessionStore } from '../store/session-store.ts'
+import type { SessionRecord, SessionStore } from '../store/session-store.ts'
 import { parseAddress } from '../whatsapp/address.ts'
 import { describeMessage } from './message-events.ts'
 import { canonicalJson, idempotencyTtlMs, newOutboundMessage, type MessageRequest } from './message.ts'
@@ -37,24 +37,75 @@ const redisCheckMs = 1_200
 const enqueueMs = 500
 const queueFullRetrySeconds = 5
 
+export interface Accepted {
+  message: MessageRecord
+  replayed: boolean
+  /** As it was when the message was accepted. */
+  session: SessionRecord
+  /** How many unfinished ones stand before it; null when it is scheduled, or accepted earlier. */
+  position: number | null
+}
+
 /**
  * @throws AppError `invalid_request`, `not_found`, `redis_unavailable` and `store_unavailable` (nothing stored), `queue_full`,
  * `idempotency_key_reused`, `accept_outcome_unknown`
  */
-export async function acceptMessage(
+export async function acceptMessage(deps: AcceptDeps, { sessionId, ...item }: AcceptInput): Promise<Accepted> {
+  const { recipient, address } = parseAddress(item.request.to)
+  const session = await requireReady(deps, sessionId)
+  await requireReplyTarget(deps, sessionId, item.request)
+  return accept(deps, session, { ...item, recipient, address })
+}
+
+/**
+ * Each for itself, in the order given; what one fails with stands in its place.
+ * @throws AppError `not_found`, `redis_unavailable`: none of them is stored then
+ */
+export async function acceptBatch(
   deps: AcceptDeps,
-  input: AcceptInput,
-): Promise<{ message: MessageRecord; replayed: boolean }> {
-  const { sessionId, request, idempotencyKey } = input
-  const { recipient, address } = parseAddress(request.to)
+  sessionId: string,
+  items: readonly (Omit<AcceptInput, 'sessionId'> | AppError)[],
+): Promise<(Accepted | AppError)[]> {
+  const session = await requireReady(deps, sessionId)
+  const checked = await Promise.all(
+    items.map((item) =>
+      caught(async () => {
+        if (item instanceof AppError) throw item
+        const { recipient, address } = parseAddress(item.request.to)
+        await requireReplyTarget(deps, sessionId, item.request)
+        return { ...item, recipient, address }
+      }),
+    ),
+  )
+  // All at once, in order: the store takes what one process writes for one session in the order in which it is asked.
+  return Promise.all(checked.map(async (item) => (item instanceof AppError ? item : caught(() => accept(deps, session, item)))))
+}
+
+async function caught<T>(work: () => Promise<T>): Promise<T | AppError> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof AppError) return error
+    throw error
+  }
+}
+
+async function requireReady(deps: AcceptDeps, sessionId: string): Promise<SessionRecord> {
   const [session] = await Promise.all([deps.sessions.get(sessionId), requireRedis(deps.redis)])
   if (!session || session.deletedAt !== null) throw new AppError('not_found')
-  await requireReplyTarget(deps, input)
+  return session
+}
 
+async function accept(
+  deps: AcceptDeps,
+  session: SessionRecord,
+  item: Omit<AcceptInput, 'sessionId'> & Pick<MessageRecord, 'recipient' | 'address'>,
+): Promise<Accepted> {
+  const { request, idempotencyKey, recipient, address } = item
   const now = Date.now()
   const accepted = await deps.messages.accept(
     {
-      message: newOutboundMessage({ sessionId, request, recipient, address, now }),
+      message: newOutboundMessage({ sessionId: session.id, request, recipient, address, now }),
       idempotency:
         idempotencyKey === null
           ? null
@@ -67,19 +118,21 @@ export async function acceptMessage(
   switch (accepted.outcome) {
     case 'accepted':
       deps.announce(accepted.published)
-      await enqueue(deps, accepted.message)
-      return { message: accepted.message, replayed: false }
+      if (accepted.message.status === 'queued') await enqueue(deps, accepted.message)
+      return { message: accepted.message, replayed: false, session, position: accepted.position }
     case 'replayed':
-      return { message: accepted.message, replayed: true }
+      return { message: accepted.message, replayed: true, session, position: null }
     case 'key_reused':
       throw new AppError('idempotency_key_reused')
     case 'queue_full':
-      throw new AppError('queue_full', `${accepted.depth} messages are queued already, as many as \`maxQueueDepth\` allows.`, {
-        retryAfterSeconds: queueFullRetrySeconds,
-      })
+      throw new AppError('queue_full', queueFullDetail(accepted.depth), { retryAfterSeconds: queueFullRetrySeconds })
     case 'no_session':
       throw new AppError('not_found')
   }
+}
+
+function queueFullDetail(depth: number): string {
+  return `${depth} messages wait already, as many as \`maxQueueDepth\` allows.`
 }
 
 /** What is stored is accepted: a failure here is repaired by the holder's comparison of store and queue. */
@@ -113,8 +166,7 @@ async function askRedis(redis: Redis): Promise<void> {
 }
 
 /** A message of ours that is quoted must exist in this session; an unknown WhatsApp id is quoted without its text. */
-async function requireReplyTarget(deps: AcceptDeps, { sessionId, request }: AcceptInput): Promise<void> {
-  const { replyTo } = request
+async function requireReplyTarget(deps: AcceptDeps, sessionId: string, { replyTo }: MessageRequest): Promise<void> {
   if (replyTo === null || !isId('msg', replyTo)) return
   if (await deps.messages.get(sessionId, replyTo)) return
   const message = 'names a message that this session does not have'

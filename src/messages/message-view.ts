@@ -42,6 +42,8 @@ export interface QueuePlace {
   position: number | null
   /** Milliseconds since the epoch. */
   estimatedSendAt: number | null
+  /** What keeps it back at present, itself or with the one before it of its recipient. */
+  hold: { heldBy: HeldBy; heldUntil: number } | null
 }
 
 const outboundTimes: readonly OutboundTime[] = [
@@ -57,7 +59,8 @@ const outboundTimes: readonly OutboundTime[] = [
 ]
 
 export function messageView(message: MessageRecord, place: QueuePlace | null = null): MessageView {
-  const { direction, heldBy, heldUntil, sendAt, expiresAt } = message
+  const { direction, sendAt, expiresAt } = message
+  const { heldBy, heldUntil } = place ? (place.hold ?? { heldBy: null, heldUntil: null }) : message
   return {
     id: message.id,
     sessionId: message.sessionId,

@@ -21,6 +21,10 @@ export interface MessageRequest {
   /** Phone numbers, digits only. */
   mentions: string[]
   clientReference: string | null
+  /** Not before this time; one that has passed means now. Milliseconds since the epoch, here and below. */
+  sendAt: number | null
+  /** Never after this time. */
+  expiresAt: number | null
 }
 
 export function newOutboundMessage(input: {
@@ -32,6 +36,7 @@ export function newOutboundMessage(input: {
 }): MessageRecord {
   const { sessionId, request, recipient, address, now } = input
   const id = newId('msg', now)
+  const status = request.sendAt !== null && request.sendAt > now ? 'scheduled' : 'queued'
   return {
     id,
     sessionId,
@@ -41,12 +46,12 @@ export function newOutboundMessage(input: {
     participant: null,
     type: request.type,
     content: request.content,
-    status: 'queued',
+    status,
     whatsappId: whatsappIdOf(id),
     priority: request.priority,
     sequence: null,
-    sendAt: null,
-    expiresAt: null,
+    sendAt: request.sendAt,
+    expiresAt: request.expiresAt,
     heldBy: null,
     heldUntil: null,
     error: null,
@@ -54,7 +59,7 @@ export function newOutboundMessage(input: {
     replyTo: request.replyTo,
     mentions: request.mentions,
     attemptCount: 0,
-    reachedAt: { queued: now },
+    reachedAt: { [status]: now },
     createdAt: now,
     updatedAt: now,
   }

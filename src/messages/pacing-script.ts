@@ -29,6 +29,8 @@ export interface PaceState {
   fullAt: number | null
   /** When each recipient may get the next one, in the order asked. */
   recipientNextAt: (number | null)[]
+  /** Up to when turns in the fleet have been given out. */
+  fleetAt: number | null
   /** When the session was connected again; null when it does not matter. */
   rampSince: number | null
 }
@@ -40,15 +42,15 @@ const lagMs = 200
 /** Turns in the fleet are given out this far ahead; who comes later asks again. */
 const maxFleetWaitMs = 30_000
 
-export function paceKey(prefix: string, sessionId: string): string {
+function paceKey(prefix: string, sessionId: string): string {
   return redisKey(prefix, 'session', sessionId, 'pace')
 }
 
-export function recipientPaceKey(prefix: string, sessionId: string, recipient: string): string {
+function recipientPaceKey(prefix: string, sessionId: string, recipient: string): string {
   return redisKey(prefix, 'session', sessionId, 'pace', recipient)
 }
 
-export function fleetPaceKey(prefix: string): string {
+function fleetPaceKey(prefix: string): string {
   return redisKey(prefix, 'fleet', 'pace')
 }
 
@@ -162,21 +164,22 @@ export async function openPace(
   await openScript(redis, [paceKey(prefix, input.sessionId)], [allowance, input.rampSince ?? '', now])
 }
 
-/** For forecasts: one command, nothing is spent. */
+/** For forecasts: one round trip, nothing is spent. */
 export async function readPace(
   redis: Redis,
   prefix: string,
   sessionId: string,
   recipients: readonly string[],
 ): Promise<PaceState> {
-  const pipeline = redis.pipeline().hmget(paceKey(prefix, sessionId), 'tat', 'ramp')
+  const pipeline = redis.pipeline().hmget(paceKey(prefix, sessionId), 'tat', 'ramp').get(fleetPaceKey(prefix))
   if (recipients.length > 0) pipeline.mget(recipients.map((recipient) => recipientPaceKey(prefix, sessionId, recipient)))
-  const [session, known] = (await pipeline.exec()) ?? []
+  const [session, fleet, known] = (await pipeline.exec()) ?? []
   const [tat, ramp] = (session?.[1] ?? []) as (string | null)[]
   const times = (known?.[1] ?? []) as (string | null)[]
   return {
     fullAt: tat ? Number(tat) : null,
     recipientNextAt: times.map((time) => (time === null ? null : Number(time))),
+    fleetAt: fleet?.[1] ? Number(fleet[1]) : null,
     rampSince: ramp ? Number(ramp) : null,
   }
 }

@@ -30,7 +30,7 @@ export function sessionView(session: SessionRecord): SessionView {
     phoneNumber: session.phoneNumber,
     lid: session.lid,
     pushName: session.pushName,
-    ...(session.restriction === null
+    ...(session.restriction === null || session.restriction.until <= Date.now()
       ? {}
       : { restriction: { reason: session.restriction.reason, until: isoTime(session.restriction.until) } }),
     health: session.health === null ? null : { ...session.health, at: isoTime(session.health.at) },

@@ -1,12 +1,12 @@
 // What a session is when it is new, and the rules on its state that need no I/O.
 import type { SessionRecord, SessionSettings } from '../store/session-store.ts'
 
-/** Settings of a session whose maker named none: unpaced. */
+/** WhatsApp publishes no limits for linked devices: these are cautious. */
+const defaultPacing = { messagesPerMinute: 20, burst: 1, perRecipientSeconds: 6, newContactsPerDay: 'warmup' } as const
+
+/** Settings of a session whose maker named none. */
 const defaultSettings: SessionSettings = {
-  messagesPerMinute: null,
-  burst: null,
-  perRecipientSeconds: null,
-  newContactsPerDay: null,
+  ...defaultPacing,
   typing: false,
   maxQueueDepth: 10_000,
   markOnline: false,
@@ -52,6 +52,23 @@ export function newSession(input: NewSession): SessionRecord {
     lastEventAt: null,
     deletedAt: null,
   }
+}
+
+/** Strangers a day that nobody needs leave for: what the warm-up begins with. */
+const leastWarmup = 20
+
+/** Pacing settings that are faster than the defaults, and not what they are already: for these it takes an admin. */
+export function fasterSettings(changes: Partial<SessionSettings>, current: SessionSettings): string[] {
+  const { messagesPerMinute, burst, perRecipientSeconds, newContactsPerDay } = changes
+  const isFaster = {
+    messagesPerMinute: messagesPerMinute === null || (messagesPerMinute ?? 0) > defaultPacing.messagesPerMinute,
+    burst: (burst ?? 0) > defaultPacing.burst,
+    perRecipientSeconds: perRecipientSeconds === null || (perRecipientSeconds ?? Infinity) < defaultPacing.perRecipientSeconds,
+    newContactsPerDay: newContactsPerDay === null || (typeof newContactsPerDay === 'number' && newContactsPerDay > leastWarmup),
+  }
+  return (Object.keys(isFaster) as (keyof typeof isFaster)[]).filter(
+    (field) => isFaster[field] && changes[field] !== current[field],
+  )
 }
 
 /** It has credentials of a finished pairing, so that there is nothing to scan. */

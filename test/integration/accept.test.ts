@@ -48,7 +48,7 @@ test('the same key and body is the same message, however the fields are ordered'
   const shuffled = Object.fromEntries(Object.entries(textRequest('+254 712 345 678', 'hi')).toReversed())
   const request = shuffled as unknown as AcceptInput['request']
   const again = await acceptMessage(rig.accepting, input('hi', { idempotencyKey: 'k', request }))
-  expect(again).toEqual({ message: first.message, replayed: true })
+  expect(again).toMatchObject({ message: first.message, replayed: true, position: null })
   expect(await stored()).toHaveLength(1)
 })
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { pairByQr, type DemoSession } from '../../scripts/demo/pair.ts'
 import { startReceiver, type Receiver } from '../../scripts/demo/receiver.ts'
 import { startFleet, type Fleet } from '../../scripts/support/fleet.ts'
+import { unpaced } from '../../scripts/support/api-client.ts'
 import { freePort } from '../../scripts/support/ports.ts'
 import { SandboxClient } from '../../scripts/support/sandbox-client.ts'
 
@@ -13,8 +14,8 @@ export interface TestFleet {
   sandbox: SandboxClient
   receiver: Receiver
   dataDir: string
-  /** A session paired with a phone of the sandbox, its webhook going to the receiver. */
-  pairedSession(phoneNumber: string): Promise<DemoSession>
+  /** A session paired with a phone of the sandbox, its webhook going to the receiver; unpaced unless `settings` say otherwise. */
+  pairedSession(phoneNumber: string, settings?: Record<string, unknown>): Promise<DemoSession>
   close(): Promise<void>
 }
 
@@ -43,9 +44,13 @@ export async function startTestFleet(options: { sessions: number; env?: Record<s
     sandbox,
     receiver,
     dataDir,
-    pairedSession: async (phoneNumber) => {
+    pairedSession: async (phoneNumber, settings = unpaced) => {
       await sandbox.addPhone({ phoneNumber })
-      const session = await fleet.admin.createSession({ displayName: `Session of ${phoneNumber}`, webhookUrl: receiver.url })
+      const session = await fleet.admin.createSession({
+        displayName: `Session of ${phoneNumber}`,
+        webhookUrl: receiver.url,
+        settings,
+      })
       receiver.trust(session.webhookSecret ?? '')
       await pairByQr(fleet.admin, sandbox, session, phoneNumber)
       return session

@@ -1,5 +1,6 @@
 // One session on a real store and a real Redis, with the send path's two ends: accepting messages and draining them.
 import { pino } from 'pino'
+import { unpaced } from '../../scripts/support/api-client.ts'
 import { acceptMessage, type AcceptDeps } from '../../src/messages/accept-message.ts'
 import { SendQueueDrain, type DrainDeps } from '../../src/messages/drain-queue.ts'
 import type { MessageRequest } from '../../src/messages/message.ts'
@@ -32,7 +33,7 @@ export async function createSession(store: Store, settings: Partial<SessionSetti
     id: sessionId,
     displayName: 'Clinic',
     pairingPhoneNumber: null,
-    settings,
+    settings: { ...unpaced, ...settings },
     metadata: {},
     now: Date.now(),
   })
@@ -50,7 +51,18 @@ export async function createSession(store: Store, settings: Partial<SessionSetti
 
 export function textRequest(to: string, body: string, more: Partial<MessageRequest> = {}): MessageRequest {
   const content = { text: { body, linkPreview: false } }
-  return { to, type: 'text', content, priority: 'normal', replyTo: null, mentions: [], clientReference: null, ...more }
+  return {
+    to,
+    type: 'text',
+    content,
+    priority: 'normal',
+    replyTo: null,
+    mentions: [],
+    clientReference: null,
+    sendAt: null,
+    expiresAt: null,
+    ...more,
+  }
 }
 
 export class SendRig {
@@ -140,6 +152,7 @@ export class SendRig {
 
   /** What a user does who edits the session. */
   async configure(changes: Partial<SessionSettings>): Promise<void> {
+    await waitFor('the producer connection', () => this.accepting.redis.status === 'ready')
     const session = await this.store.sessions.get(this.sessionId)
     if (!session) throw new Error('the session is gone')
     await this.store.sessions.edit(this.sessionId, { settings: { ...session.settings, ...changes } })

@@ -7,7 +7,17 @@ import { canonicalJson, isOutcomeUnknown, maxSendingMs, maxSockets, newOutboundM
 test('a message’s WhatsApp id follows from its id', () => {
   const message = newOutboundMessage({
     sessionId: 'ses_1',
-    request: { to: 'x', type: 'text', content: {}, priority: 'bulk', replyTo: null, mentions: [], clientReference: null },
+    request: {
+      to: 'x',
+      type: 'text',
+      content: {},
+      priority: 'bulk',
+      replyTo: null,
+      mentions: [],
+      clientReference: null,
+      sendAt: null,
+      expiresAt: null,
+    },
     recipient: '254700000001@s.whatsapp.net',
     address: { input: 'x', phoneNumber: '254700000001', lid: null, groupId: null },
     now: 5,

@@ -15,6 +15,8 @@ const request: MessageRequest = {
   replyTo: null,
   mentions: [],
   clientReference: 'order-7',
+  sendAt: null,
+  expiresAt: null,
 }
 const address = { input: request.to, phoneNumber: '254712345678', lid: null, groupId: null }
 const outbound = (changes: Partial<MessageRecord> = {}): MessageRecord => ({
@@ -24,7 +26,7 @@ const outbound = (changes: Partial<MessageRecord> = {}): MessageRecord => ({
 
 test('a queued message shows its content under its type, every time it can have, and nothing internal', () => {
   const message = outbound({ sequence: 4 })
-  expect(messageView(message, { position: 3, estimatedSendAt: at + 1_000 })).toEqual({
+  expect(messageView(message, { position: 3, estimatedSendAt: at + 1_000, hold: null })).toEqual({
     id: message.id,
     sessionId: 'ses_1',
     direction: 'outbound',
@@ -60,6 +62,9 @@ test('why a message waits or failed is shown only when it does', () => {
     position: null,
     estimatedSendAt: null,
   })
+  const place = { position: 0, estimatedSendAt: at, hold: { heldBy: 'session', heldUntil: at + 5 } } as const
+  expect(messageView(outbound(), place)).toMatchObject({ heldBy: 'session', heldUntil: '2026-11-23T07:00:00.010Z' })
+  expect(messageView(outbound({ heldBy: 'recipient', heldUntil: at }), { ...place, hold: null })).not.toHaveProperty('heldBy')
   const error = { code: 'recipient_not_on_whatsapp', detail: 'x' }
   expect(messageView(outbound({ status: 'failed', error }))).toMatchObject({ status: 'failed', error })
 })

@@ -1,26 +1,24 @@
 // Messages: accept, read, list; and which numbers are on WhatsApp.
 import { z } from 'zod'
-import { acceptMessage } from '../../messages/accept-message.ts'
-import type { MessageRequest } from '../../messages/message.ts'
+import { acceptBatch, acceptMessage, type Accepted } from '../../messages/accept-message.ts'
+import { cancelMessage } from '../../messages/cancel-message.ts'
 import { messageView } from '../../messages/message-view.ts'
-import { AppError } from '../../platform/errors.ts'
 import { findSession } from '../../sessions/edit-session.ts'
 import { callSession } from '../../sessions/session-command.ts'
 import { parseAddress, parsePhoneNumber } from '../../whatsapp/address.ts'
 import { found, withoutUndefined } from '../found.ts'
-import { checkMessage } from '../not-yet-supported.ts'
-import { invalidRequest } from '../problem.ts'
+import { batchItem, batchResult, idempotencyKeyOf, messageRequest } from '../message-input.ts'
 import { defineRoute, sessionIdOf, type Route } from '../route.ts'
 import { idField, pageOf } from '../schemas/field-schemas.ts'
 import {
   batchBody,
+  batchResultsSchema,
   checkContactsBody,
   checkedContactsSchema,
   listMessagesQuery,
   messageSchema,
   sendHeaders,
   sendMessageBody,
-  type SendMessageBody,
 } from '../schemas/message-schemas.ts'
 
 const tag = 'Messages'
@@ -49,20 +47,23 @@ export const messageRoutes: Route[] = [
     errors: ['not_yet_supported', 'idempotency_key_reused', 'queue_full', 'redis_unavailable', 'accept_outcome_unknown'],
     async handle(deps, request) {
       const sessionId = sessionIdOf(request)
-      const idempotencyKey = idempotencyKeyOf(request.headers)
-      checkMessage(request.body)
-      const { message, replayed } = await acceptMessage(deps.accept, {
+      const { message, replayed, session, position } = await acceptMessage(deps.accept, {
         sessionId,
         request: messageRequest(request.body),
-        idempotencyKey,
+        idempotencyKey: idempotencyKeyOf(request.headers),
       })
+      const places = await deps.forecasts.placesOf(
+        session,
+        [message],
+        position === null ? undefined : new Map([[message.id, position]]),
+      )
       return {
         status: 202,
         headers: {
           Location: `/v1/sessions/${sessionId}/messages/${message.id}`,
           ...(replayed ? { 'Idempotent-Replayed': 'true' } : {}),
         },
-        body: messageView(message),
+        body: messageView(message, places.get(message.id)),
       }
     },
   }),
@@ -81,9 +82,11 @@ export const messageRoutes: Route[] = [
       const sessionId = sessionIdOf(request)
       const { to, ...query } = request.query
       const recipient = to === undefined ? undefined : parseAddress(to, 'query.to').recipient
-      found(await findSession(deps.store, sessionId))
+      const session = found(await findSession(deps.store, sessionId))
       const page = await deps.store.messages.list({ sessionId, ...withoutUndefined({ ...query, recipient }) })
-      return { status: 200, body: { data: page.data.map((message) => messageView(message)), nextCursor: page.nextCursor } }
+      const places = await deps.forecasts.placesOf(session, page.data)
+      const data = page.data.map((message) => messageView(message, places.get(message.id)))
+      return { status: 200, body: { data, nextCursor: page.nextCursor } }
     },
   }),
   defineRoute({
@@ -91,15 +94,27 @@ export const messageRoutes: Route[] = [
     method: 'post',
     ...paths('/messages/batch'),
     tag,
-    summary: 'Send up to 1,000 messages (not supported yet)',
+    summary: 'Send up to 1,000 messages',
+    description:
+      'Each is accepted or refused for itself, in the order given. With the header alone item i (from 0) has the key `<header>#<i>`.',
     access: 'send',
     target: 'session',
     headers: sendHeaders,
     body: batchBody,
-    answers: {},
-    errors: ['not_yet_supported'],
-    handle() {
-      return Promise.reject(new AppError('not_yet_supported', 'Batches are not supported yet. Send the messages one by one.'))
+    answers: { 207: { description: 'What became of each, in the order given.', schema: batchResultsSchema } },
+    errors: ['redis_unavailable'],
+    async handle(deps, request) {
+      const sessionId = sessionIdOf(request)
+      const headerKey = idempotencyKeyOf(request.headers)
+      const items = request.body.messages.map((item, index) =>
+        batchItem(item, headerKey === null ? null : `${headerKey}#${index}`),
+      )
+      const outcomes = await acceptBatch(deps.accept, sessionId, items)
+      const accepted = outcomes.flatMap((outcome) => ('message' in outcome && 'session' in outcome ? [outcome] : []))
+      const [first] = accepted
+      const messages = accepted.map(({ message }) => message)
+      const places = first ? await deps.forecasts.placesOf(first.session, messages, positionsOf(accepted)) : new Map()
+      return { status: 207, body: { results: outcomes.map((outcome) => batchResult(outcome, places)) } }
     },
   }),
   defineRoute({
@@ -115,10 +130,12 @@ export const messageRoutes: Route[] = [
     errors: [],
     async handle(deps, request) {
       const sessionId = sessionIdOf(request)
-      const { messages } = deps.store
+      const { messages, sessions } = deps.store
       const message = found(await messages.get(sessionId, request.params.messageId))
-      const position = message.status === 'queued' ? await messages.position(sessionId, message.id) : null
-      return { status: 200, body: messageView(message, { position, estimatedSendAt: null }) }
+      const isWaiting = message.status === 'queued' || message.status === 'scheduled'
+      const session = isWaiting ? await sessions.get(sessionId) : null
+      const places = session ? await deps.forecasts.placesOf(session, [message]) : null
+      return { status: 200, body: messageView(message, places?.get(message.id)) }
     },
   }),
   defineRoute({
@@ -126,15 +143,15 @@ export const messageRoutes: Route[] = [
     method: 'delete',
     ...paths('/messages/{messageId}'),
     tag,
-    summary: 'Cancel a message (not supported yet)',
+    summary: 'Cancel a message',
+    description: 'While it is scheduled or queued; then it is never sent.',
     access: 'send',
     target: 'session',
     params,
-    answers: {},
-    errors: ['not_yet_supported'],
+    answers: { 200: { description: 'Canceled.', schema: messageSchema } },
+    errors: ['message_not_cancelable'],
     async handle(deps, request) {
-      found(await deps.store.messages.get(sessionIdOf(request), request.params.messageId))
-      throw new AppError('not_yet_supported', 'Messages cannot be canceled yet.')
+      return { status: 200, body: messageView(await cancelMessage(deps.accept, sessionIdOf(request), request.params.messageId)) }
     },
   }),
   defineRoute({
@@ -157,22 +174,6 @@ export const messageRoutes: Route[] = [
   }),
 ]
 
-function messageRequest(body: SendMessageBody): MessageRequest {
-  return {
-    to: body.to,
-    type: body.type,
-    content: { text: body.text },
-    priority: body.priority,
-    replyTo: body.replyTo ?? null,
-    mentions: (body.mentions ?? []).map((text, index) => parsePhoneNumber(text, `mentions.${index}`)),
-    clientReference: body.clientReference ?? null,
-  }
-}
-
-function idempotencyKeyOf(headers: Record<string, unknown>): string | null {
-  const given = headers['idempotency-key']
-  if (given === undefined) return null
-  const parsed = sendHeaders.safeParse({ 'Idempotency-Key': given })
-  if (!parsed.success) throw invalidRequest(parsed.error, 'headers')
-  return parsed.data['Idempotency-Key'] ?? null
+function positionsOf(accepted: readonly Accepted[]): Map<string, number> {
+  return new Map(accepted.flatMap(({ message, position }) => (position === null ? [] : [[message.id, position] as const])))
 }

@@ -105,13 +105,14 @@ export const sessionRoutes: Route[] = [
     target: 'session',
     body: editSessionBody,
     answers: { 200: { description: 'As it is now.', schema: sessionSchema } },
-    errors: ['not_yet_supported', 'url_not_allowed'],
+    errors: ['not_yet_supported', 'url_not_allowed', 'admin_only'],
     async handle(deps, request) {
       const { settings, ...rest } = request.body
       checkSettings(settings)
-      const edited = await editSession(deps.store, sessionIdOf(request), {
+      const edited = await editSession({ ...deps, sessions: deps.store.sessions }, sessionIdOf(request), {
         ...rest,
         settings: settings && withoutUndefined(settings),
+        mayHurry: request.caller?.kind === 'admin',
       })
       return { status: 200, body: sessionView(found(edited)) }
     },

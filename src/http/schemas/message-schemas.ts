@@ -33,6 +33,8 @@ const text = z.strictObject({
   linkPreview: z.boolean().default(false).meta({ description: '`true` is not supported yet.' }),
 })
 
+const idempotencyKey = /^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$/
+
 const messageShape = {
   to: z.string().min(1).max(100).meta({
     description: 'A phone number with its country code, or an address that ends in @s.whatsapp.net, @c.us, @lid or @g.us.',
@@ -47,28 +49,34 @@ const messageShape = {
     .optional()
     .meta({ description: 'A message id, or a WhatsApp id.' }),
   mentions: z.array(phoneNumberInput).max(100).optional(),
-  priority: z.enum(lanes).default('normal').meta({ description: 'Only `normal` is supported yet.' }),
-  sendAt: timeInput.optional().meta({ description: notYet }),
-  expiresAt: timeInput.optional().meta({ description: notYet }),
+  priority: z.enum(lanes).default('normal').meta({
+    description: '`high` leaves before `normal`, `normal` before `bulk`; each in the order in which it was accepted.',
+  }),
+  sendAt: timeInput.optional().meta({ description: 'Not before this time, within a year. One that has passed means now.' }),
+  expiresAt: timeInput.optional().meta({ description: 'Worthless afterwards: it is never sent after this time.' }),
   clientReference: textField(255).optional().meta({ description: 'Yours; given back with the message.' }),
 }
 
 export const sendMessageBody = z.strictObject(messageShape).meta({ id: 'MessageSend' })
 export type SendMessageBody = z.output<typeof sendMessageBody>
 
-export const batchBody = z
-  .strictObject({
-    messages: z
-      .array(z.strictObject({ ...messageShape, idempotencyKey: z.string().min(1).max(255).optional() }))
-      .min(1)
-      .max(1_000),
-  })
-  .meta({ id: 'MessageBatch' })
+export const batchItemBody = z
+  .strictObject({ ...messageShape, idempotencyKey: z.string().regex(idempotencyKey).optional() })
+  .meta({ id: 'MessageBatchItem' })
+
+/** Each item is parsed for itself: one that does not fit is refused alone. */
+const batchItem = z.union([
+  batchItemBody.transform((fitting) => ({ fitting })),
+  z.unknown().transform((unfitting) => ({ unfitting })),
+])
+export type BatchItem = z.output<typeof batchItem>
+
+export const batchBody = z.strictObject({ messages: z.array(batchItem).min(1).max(1_000) }).meta({ id: 'MessageBatch' })
 
 export const sendHeaders = z.object({
   'Idempotency-Key': z
     .string()
-    .regex(/^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$/)
+    .regex(idempotencyKey)
     .optional()
     .meta({ description: 'At most 255 visible characters. The same key and body within 24 hours is one message.' }),
 })
@@ -102,8 +110,8 @@ export const messageSchema = z
     status: z.enum(messageStatuses),
     whatsappId: z.string(),
     priority: z.enum(lanes),
-    position: z.int().min(0).nullable().meta({ description: 'How many leave before it; null when it does not wait.' }),
-    estimatedSendAt: timeField.nullable(),
+    position: z.int().min(0).nullable().meta({ description: 'How many leave before it; null when it is not queued.' }),
+    estimatedSendAt: timeField.nullable().meta({ description: 'When it is expected to leave; null when nobody can know.' }),
     heldBy: z.enum(holders).optional(),
     heldUntil: timeField.optional(),
     error: z.object({ code: z.string(), detail: z.string() }).optional(),
@@ -115,6 +123,25 @@ export const messageSchema = z
     timestamps: z.record(z.string(), outcomeTime).meta({ description: '`queuedAt`, `sentAt`, `deliveredAt`, …' }),
   })
   .meta({ id: 'Message' })
+
+export const batchResultsSchema = z
+  .object({
+    results: z.array(
+      z.object({
+        status: z.int().meta({ description: '202, or what the same request alone would have been answered.' }),
+        replayed: z.boolean().optional().meta({ description: '`true` when it had been accepted before.' }),
+        message: messageSchema.optional(),
+        error: z
+          .object({
+            code: z.string(),
+            detail: z.string(),
+            errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+          })
+          .optional(),
+      }),
+    ),
+  })
+  .meta({ id: 'MessageBatchResults' })
 
 export const checkContactsBody = z
   .strictObject({ phoneNumbers: z.array(phoneNumberInput).min(1).max(50) })

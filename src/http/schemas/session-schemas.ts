@@ -5,14 +5,8 @@ import { sessionStatuses } from '../../store/session-store.ts'
 import { healthLevelField, healthReasonSchema } from './health-schemas.ts'
 import { idField, looseTextField, phoneNumberField, phoneNumberInput, textField, timeField, timeInput } from './field-schemas.ts'
 
-/** Accepted by the schema so that clients can be written for it; the handler refuses anything but null until pacing is there. */
-const pacing = (max: number, what: string) =>
-  z
-    .number()
-    .positive()
-    .max(max)
-    .nullable()
-    .meta({ description: `${what} null: off.` })
+const pacing = (value: z.ZodNumber, what: string) =>
+  value.nullable().meta({ description: `${what} null: off. Faster than the default takes an admin key.` })
 
 const maxMetadataKeys = 50
 
@@ -25,13 +19,13 @@ const metadata = z
   .meta({ description: `Your own data, at most ${maxMetadataKeys} keys.`, maxProperties: maxMetadataKeys })
 
 const settingsShape = {
-  messagesPerMinute: pacing(10_000, 'Messages a minute.'),
-  burst: pacing(1_000, 'Messages that may go at once after a pause.'),
-  perRecipientSeconds: pacing(86_400, 'Seconds between two messages to one recipient.'),
+  messagesPerMinute: pacing(z.number().min(0.1).max(10_000), 'Messages a minute.'),
+  burst: pacing(z.int().min(1).max(1_000), 'Messages that may go at once after a pause.'),
+  perRecipientSeconds: pacing(z.number().positive().max(86_400), 'Seconds between two messages to one recipient.'),
   newContactsPerDay: z
     .union([z.literal('warmup'), z.int().min(0).max(100_000)])
     .nullable()
-    .meta({ description: 'First messages to strangers a day. null: off.' }),
+    .meta({ description: 'First messages to strangers a day (UTC). `warmup`: 20, rising to 200 within 14 days. null: off.' }),
   typing: z.boolean().meta({ description: 'Show "typing…" before a message.' }),
   maxQueueDepth: z.int().min(1).max(1_000_000).meta({ description: 'Messages that may wait; more are refused with 429.' }),
   markOnline: z.boolean().meta({ description: 'Show the account as online while connected.' }),

@@ -1,0 +1,162 @@
+// Position and expected time of leaving for the messages that the API shows, from the queue of their session and its pace.
+import type { Redis } from 'ioredis'
+import { LRUCache } from 'lru-cache'
+import { monotonicMs } from '../platform/clock.ts'
+import type { Log } from '../platform/log.ts'
+import type { MessageRecord, MessageStore, QueuedMessage } from '../store/message-store.ts'
+import type { SessionRecord } from '../store/session-store.ts'
+import { QueueForecast } from './forecast.ts'
+import type { QueuePlace } from './message-view.ts'
+import { dayStart, isNewContact, paceOf, rampFactor } from './pacing.ts'
+import { readPace } from './pacing-script.ts'
+
+export interface ForecastDeps {
+  messages: Pick<MessageStore, 'listQueue' | 'newContacts' | 'pacingFacts' | 'position'>
+  /** A 'producer' connection. */
+  redis: Redis
+  prefix: string
+  /** Messages a second of all sessions together; null: no limit. */
+  fleetPerSecond: number | null
+  log: Log
+}
+
+/** What is behind these waits so long that its time follows from the rate alone. */
+const maxRows = 20_000
+/** Recipients whose last message is looked up: the first ones of the queue. */
+const maxRecipients = 200
+/** A forecast is played anew at most for this part of the time, and is this old at most. */
+const costShare = 0.005
+const maxAgeMs = 10_000
+/** An unpaced session sends as fast as WhatsApp acknowledges. */
+const unpacedMs = 50
+
+interface Known {
+  forecast: QueueForecast
+  madeAt: number
+  until: number
+  settings: string
+}
+
+/** One per process. Nothing of it waits long: without Redis or the store there is no forecast, and the answer says null. */
+export class SessionForecasts {
+  readonly #deps: ForecastDeps
+  readonly #known = new LRUCache<string, Known>({ max: 1_000 })
+
+  constructor(deps: ForecastDeps) {
+    this.#deps = deps
+  }
+
+  /** `positions`: those known already, by message id, as an accept answers them. */
+  async placesOf(
+    session: SessionRecord,
+    messages: readonly MessageRecord[],
+    positions: ReadonlyMap<string, number> = new Map(),
+  ): Promise<Map<string, QueuePlace>> {
+    const places = new Map<string, QueuePlace>()
+    for (const { id, status, sendAt } of messages) {
+      if (status === 'scheduled') places.set(id, { position: null, estimatedSendAt: sendAt, hold: null })
+    }
+    const queued = messages.filter(({ status }) => status === 'queued')
+    if (queued.length === 0) return places
+    try {
+      const found = this.#isPaced(session) ? await this.#paced(session, queued) : await this.#unpaced(session, queued, positions)
+      for (const [id, place] of found) places.set(id, place)
+    } catch (err) {
+      this.#deps.log.debug({ err, sessionId: session.id }, 'forecast.failed')
+    }
+    return places
+  }
+
+  #isPaced({ settings, restriction }: SessionRecord): boolean {
+    const { messagesPerMinute, perRecipientSeconds, newContactsPerDay } = settings
+    const isLimited = messagesPerMinute !== null || perRecipientSeconds !== null || newContactsPerDay !== null
+    return isLimited || this.#deps.fleetPerSecond !== null || (restriction !== null && restriction.until > Date.now())
+  }
+
+  async #unpaced(session: SessionRecord, queued: readonly MessageRecord[], positions: ReadonlyMap<string, number>) {
+    const now = Date.now()
+    const listed = queued.length > 1 ? await this.#listedPositions(session.id, queued, positions) : positions
+    const places = new Map<string, QueuePlace>()
+    for (const { id } of queued) {
+      const position = listed.get(id) ?? (await this.#deps.messages.position(session.id, id))
+      const estimatedSendAt = position === null || !isSending(session) ? null : now + (position + 1) * unpacedMs
+      places.set(id, { position, estimatedSendAt, hold: null })
+    }
+    return places
+  }
+
+  /** One reading of the queue for all of them. */
+  async #listedPositions(sessionId: string, queued: readonly MessageRecord[], known: ReadonlyMap<string, number>) {
+    if (queued.every(({ id }) => known.has(id))) return known
+    const rows = await this.#deps.messages.listQueue(sessionId, maxRows)
+    return new Map(rows.map(({ id }, index) => [id, index]))
+  }
+
+  async #paced(session: SessionRecord, queued: readonly MessageRecord[]): Promise<Map<string, QueuePlace>> {
+    const forecast = await this.#fresh(session, queued)
+    const isRunning = isSending(session)
+    const places = new Map<string, QueuePlace>()
+    for (const message of queued) {
+      const found = forecast.byId.get(message.id) ?? forecast.append(await this.#asQueued(message))
+      const estimatedSendAt = isRunning ? Math.max(Math.round(found.sendAt), Date.now()) : null
+      const { hold } = found
+      places.set(message.id, {
+        position: found.position,
+        estimatedSendAt,
+        hold: hold && hold.heldUntil > Date.now() ? { ...hold, heldUntil: Math.round(hold.heldUntil) } : null,
+      })
+    }
+    return places
+  }
+
+  /** A recent forecast serves those accepted since as well; whoever asks for older ones gets one that knows them. */
+  async #fresh(session: SessionRecord, queued: readonly MessageRecord[]): Promise<QueueForecast> {
+    const settings = JSON.stringify([session.settings, session.health?.level, session.restriction, session.status])
+    const known = this.#known.get(session.id)
+    if (known && known.until > monotonicMs() && known.settings === settings) {
+      if (queued.every(({ id, createdAt }) => known.forecast.byId.has(id) || createdAt >= known.madeAt)) return known.forecast
+    }
+    const startedAt = monotonicMs()
+    const madeAt = Date.now()
+    const forecast = await this.#play(session, madeAt)
+    const costMs = monotonicMs() - startedAt
+    this.#known.set(session.id, { forecast, madeAt, until: startedAt + Math.min(costMs / costShare, maxAgeMs), settings })
+    return forecast
+  }
+
+  async #play(session: SessionRecord, now: number): Promise<QueueForecast> {
+    const { messages, redis, prefix, fleetPerSecond } = this.#deps
+    const [rows, strangers] = await Promise.all([
+      messages.listQueue(session.id, maxRows),
+      messages.newContacts(session.id, dayStart(now), now),
+    ])
+    const recipients = [...new Set(rows.map(({ recipient }) => recipient))].slice(0, maxRecipients)
+    const state = await readPace(redis, prefix, session.id, recipients)
+    const pace = paceOf(session, now, null)
+    const base = pace.intervalMs ?? unpacedMs
+    const fleetMs = fleetPerSecond === null ? 0 : 1_000 / fleetPerSecond
+    return new QueueForecast(
+      {
+        now,
+        pace,
+        intervalAt: (at) => Math.max(base * rampFactor(at, state.rampSince), fleetMs),
+        fullAt: state.fullAt ?? now,
+        fleetAt: fleetPerSecond === null ? 0 : (state.fleetAt ?? 0),
+        recipientFreeAt: new Map(recipients.map((recipient, i) => [recipient, state.recipientNextAt[i] ?? 0])),
+        strangers,
+      },
+      rows,
+    )
+  }
+
+  async #asQueued(message: MessageRecord): Promise<Pick<QueuedMessage, 'id' | 'priority' | 'recipient' | 'isNewContact'>> {
+    const { id, priority, recipient, sessionId } = message
+    const facts = await this.#deps.messages.pacingFacts(sessionId, id)
+    return { id, priority, recipient, isNewContact: facts !== null && isNewContact(facts) }
+  }
+}
+
+/** Otherwise nobody knows when. */
+function isSending({ status }: SessionRecord): boolean {
+  return status === 'connected' || status === 'connecting' || status === 'reconnecting'
+}

@@ -1,0 +1,167 @@
+// The pacing script on a real Redis, with the test's own clock: what it promises holds for every schedule of requests.
+import * as fc from 'fast-check'
+import type { Redis } from 'ioredis'
+import { pino } from 'pino'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { jittered, paceOf } from '../../src/messages/pacing.ts'
+import { openPace, reserve, type PacingAnswer, type PacingRequest } from '../../src/messages/pacing-script.ts'
+import { newId } from '../../src/platform/id.ts'
+import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
+import { newSession } from '../support/records.ts'
+import { startTestRedis, type TestRedis } from '../support/redis.ts'
+
+let server: TestRedis
+let redis: Redis
+let count = 0
+beforeAll(async () => {
+  server = await startTestRedis()
+  redis = connectRedis(server.target, 'worker', pino({ level: 'silent' }))
+})
+afterAll(async () => {
+  await closeRedis(redis)
+  await server.close()
+})
+
+const start = 1_800_000_000_000
+const minute = 60_000
+const newPrefix = () => `gcra${(count += 1)}`
+
+function request(changes: Partial<PacingRequest> = {}): PacingRequest {
+  return {
+    sessionId: 'ses_1',
+    messageId: newId('msg'),
+    recipient: '254700000001@s.whatsapp.net',
+    intervalMs: null,
+    burst: 1,
+    recipientMs: null,
+    fleetIntervalMs: null,
+    previous: null,
+    ...changes,
+  }
+}
+
+const intervalOf = (messagesPerMinute: number) => {
+  const { session } = newSession()
+  return paceOf({ ...session, settings: { ...session.settings, messagesPerMinute } }, start, null).intervalMs ?? 0
+}
+
+/** A sender that has something to send at once: waits as it is told, and a little longer; returns when each message left. */
+async function sendFor(
+  rate: number,
+  burst: number,
+  options: { ms: number; pauses: number[]; lateMs: number[] },
+): Promise<number[]> {
+  const prefix = newPrefix()
+  const left: number[] = []
+  let now = start
+  for (let n = 0; now < start + options.ms; n += 1) {
+    const messageId = newId('msg')
+    const intervalMs = jittered(intervalOf(rate), messageId)
+    const answer = await reserve(redis, prefix, request({ messageId, intervalMs, burst }), now)
+    if (answer.kind === 'granted') left.push(now)
+    now += answer.waitMs + (options.lateMs[n % options.lateMs.length] ?? 0)
+    if (answer.kind === 'granted') now += options.pauses[n % options.pauses.length] ?? 0
+  }
+  return left
+}
+
+/** The most in any window of a minute that begins with a message. */
+function mostInAMinute(times: readonly number[]): number {
+  return Math.max(0, ...times.map((from, i) => times.slice(i).filter((at) => at < from + minute).length))
+}
+
+test('never more than the rate and the burst in any minute, whatever the pauses', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 120 }),
+      fc.integer({ min: 1, max: 10 }),
+      fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 20_000 })), { minLength: 1, maxLength: 8 }),
+      fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 5 }),
+      async (rate, burst, pauses, lateMs) => {
+        const left = await sendFor(rate, burst, { ms: 3 * minute, pauses, lateMs })
+        expect(mostInAMinute(left)).toBeLessThanOrEqual(rate + burst - 1)
+      },
+    ),
+    { numRuns: 60 },
+  )
+})
+
+test.each([6, 20, 60, 600, 1_200])('at %i a minute at least 97 % of the rate is used when there is work', async (rate) => {
+  const ms = rate > 100 ? 2 * minute : 10 * minute
+  const left = await sendFor(rate, 1, { ms, pauses: [0], lateMs: [1, 3, 12, 2] })
+  expect(left.length / (rate * (ms / minute))).toBeGreaterThanOrEqual(0.97 - 1 / rate / (ms / minute))
+  expect(mostInAMinute(left)).toBeLessThanOrEqual(rate)
+})
+
+test('a message is granted again for nothing, and the next one still waits', async () => {
+  const prefix = newPrefix()
+  const first = request({ intervalMs: 1_000 })
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 1_000, burst: 1, rampSince: null }, start - 5_000)
+  expect(await reserve(redis, prefix, first, start)).toMatchObject({ kind: 'granted' })
+  expect(await reserve(redis, prefix, first, start + 1)).toEqual({ kind: 'granted', waitMs: 0 })
+  expect(await reserve(redis, prefix, request({ intervalMs: 1_000 }), start + 1)).toMatchObject({ kind: 'session' })
+})
+
+test('missing state counts as just sent, burst and all, for the session and for every recipient', async () => {
+  const prefix = newPrefix()
+  const paced = { intervalMs: 1_000, burst: 3, recipientMs: 9_000 }
+  expect(await reserve(redis, prefix, request(paced), start)).toEqual({ kind: 'session', waitMs: 1_000 })
+  expect(await reserve(redis, prefix, request(paced), start + 1_000)).toEqual({ kind: 'recipient', waitMs: 8_000 })
+  const stranger = { recipient: '254700000099@s.whatsapp.net' }
+  expect(await reserve(redis, prefix, request({ ...paced, ...stranger }), start + 8_999)).toMatchObject({ kind: 'recipient' })
+  expect(await reserve(redis, prefix, request({ ...paced, ...stranger }), start + 9_000)).toMatchObject({ kind: 'granted' })
+})
+
+test('one recipient waits, another does not, and the wait is counted from the ack', async () => {
+  const prefix = newPrefix()
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: null, burst: 1, rampSince: null }, start - 60_000)
+  const paced = { recipientMs: 6_000 }
+  const other = '254700000002@s.whatsapp.net'
+  const ask = (changes: Partial<PacingRequest>, at: number) => reserve(redis, prefix, request({ ...paced, ...changes }), at)
+  expect((await ask({}, start)).kind).toBe('granted')
+  expect(await ask({}, start + 1_000)).toEqual({ kind: 'recipient', waitMs: 5_000 })
+  const previous = { recipient: request().recipient, ackedAgoMs: 500, sentAgoMs: 500 }
+  expect((await ask({ recipient: other, previous }, start + 3_000)).kind).toBe('granted')
+  expect(await ask({}, start + 3_000)).toEqual({ kind: 'recipient', waitMs: 5_500 })
+  expect((await ask({}, start + 8_500)).kind).toBe('granted')
+})
+
+test('a message that was acked late counts as sent late', async () => {
+  const prefix = newPrefix()
+  const paced = { intervalMs: 3_000 }
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 3_000, burst: 1, rampSince: null }, start - 60_000)
+  expect((await reserve(redis, prefix, request(paced), start)).kind).toBe('granted')
+  const previous = { recipient: request().recipient, ackedAgoMs: 100, sentAgoMs: 500 }
+  const answer = await reserve(redis, prefix, request({ ...paced, previous }), start + 10_000)
+  expect(answer).toEqual({ kind: 'session', waitMs: 2_500 })
+})
+
+test('no clock and no former setting makes a session wait longer than its present setting can', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: -1e9, max: 1e9 }), fc.integer({ min: 1, max: 5 }), async (jump, burst) => {
+      const prefix = newPrefix()
+      await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 600_000, burst: 5, rampSince: null }, start)
+      const answer: PacingAnswer = await reserve(redis, prefix, request({ intervalMs: 1_000, burst }), start + jump)
+      expect(answer.waitMs).toBeLessThanOrEqual(1_000)
+    }),
+    { numRuns: 50 },
+  )
+})
+
+test('the fleet gives each session a turn of its own, in the order asked, at its rate', async () => {
+  const prefix = newPrefix()
+  const ask = (n: number, at: number, fleetIntervalMs: number | null = 100) =>
+    reserve(redis, prefix, request({ sessionId: `ses_${n}`, fleetIntervalMs, intervalMs: null }), at)
+  for (let n = 0; n < 5; n += 1)
+    await openPace(redis, prefix, { sessionId: `ses_${n}`, intervalMs: null, burst: 1, rampSince: null }, start)
+  const waits: number[] = []
+  for (let n = 0; n < 5; n += 1) {
+    const answer = await ask(n, start)
+    expect(answer).toMatchObject({ kind: 'fleet', isTurnKept: true })
+    waits.push(answer.waitMs)
+  }
+  expect(waits).toEqual([100, 200, 300, 400, 500])
+  expect(await ask(0, start + 100, null)).toMatchObject({ kind: 'granted' })
+  for (let n = 5; n < 400; n += 1) await ask(n, start)
+  expect(await ask(400, start)).toMatchObject({ kind: 'fleet', isTurnKept: false })
+})
