@@ -122,7 +122,12 @@ export interface EndpointStore {
     limit: number
     cursor?: string
   }): Promise<{ data: EndpointRecord[]; nextCursor: string | null }>
-  update(id: string, changes: Partial<Omit<EndpointRecord, 'id' | 'sessionId' | 'createdAt'>>): Promise<EndpointRecord | null>
+  /** With `sealedSecret` only while that is still the stored one; null when not, or when the endpoint is gone. */
+  update(
+    id: string,
+    changes: Partial<Omit<EndpointRecord, 'id' | 'sessionId' | 'createdAt'>>,
+    sealedSecret?: Uint8Array,
+  ): Promise<EndpointRecord | null>
   /** Disables it once; null when it was disabled already. The describe'd events go to the endpoint's session when it has one. */
   disable(id: string, reason: string, at: number, describe: Describe<EndpointRecord>): Promise<Outcome<EndpointRecord> | null>
   /** Removes it with its deliveries. */

@@ -3,7 +3,7 @@ import { AppError } from '../platform/errors.ts'
 import { newId } from '../platform/id.ts'
 import type { EndpointRecord, EndpointStore } from '../store/event-store.ts'
 import { checkEvents, checkHeaders, rotationMs } from './endpoint.ts'
-import { sealHeaders, sealSecret } from './endpoint-secrets.ts'
+import { openSecrets, sealHeaders, sealSecret } from './endpoint-secrets.ts'
 import { guardUrl, type GuardPolicy } from './guard-url.ts'
 import type { SecretBox } from './secret-box.ts'
 import { newWebhookSecret } from './sign.ts'
@@ -96,18 +96,29 @@ export async function editEndpoint(deps: EndpointDeps, id: string, changes: Endp
   return deps.endpoints.update(id, next)
 }
 
-/** A new secret; for 24 hours deliveries are signed with the old one too. @throws AppError `not_found` */
+/** A request that is repeated because its answer was lost must not take the receiver's secret away: so many former ones go on signing. */
+const maxFormerSecrets = 3
+const maxRotationTries = 5
+
+/**
+ * A new secret; for 24 hours deliveries are signed with the old one too, and with those before it that still are.
+ * @throws AppError `not_found`, `credentials_unreadable`, `conflict` when others rotate all the time
+ */
 export async function rotateSecret(deps: EndpointDeps, id: string): Promise<NewEndpoint> {
-  const current = await deps.endpoints.get(id)
-  if (!current) throw new AppError('not_found')
   const secret = newWebhookSecret()
-  const now = Date.now()
-  const endpoint = await deps.endpoints.update(id, {
-    sealedSecret: sealSecret(deps.secretBox, id, secret),
-    sealedPreviousSecret: current.sealedSecret,
-    previousSecretUntil: now + rotationMs,
-    updatedAt: now,
-  })
-  if (!endpoint) throw new AppError('not_found')
-  return { endpoint, secret }
+  for (let attempt = 0; attempt < maxRotationTries; attempt += 1) {
+    const current = await deps.endpoints.get(id)
+    if (!current) throw new AppError('not_found')
+    const now = Date.now()
+    const former = openSecrets(deps.secretBox, current, now).slice(0, maxFormerSecrets)
+    const changes = {
+      sealedSecret: sealSecret(deps.secretBox, id, secret),
+      sealedPreviousSecret: sealSecret(deps.secretBox, id, ...former),
+      previousSecretUntil: now + rotationMs,
+      updatedAt: now,
+    }
+    const endpoint = await deps.endpoints.update(id, changes, current.sealedSecret)
+    if (endpoint) return { endpoint, secret }
+  }
+  throw new AppError('conflict')
 }

@@ -3,8 +3,9 @@ import type { EndpointRecord } from '../store/event-store.ts'
 import { secretContext, type SecretBox } from './secret-box.ts'
 import { signingKey } from './sign.ts'
 
-export function sealSecret(box: SecretBox, endpointId: string, secret: string): Uint8Array {
-  return box.seal(secretContext(endpointId, 'secret'), Buffer.from(secret))
+/** One, or those before it that are still good, a line each. */
+export function sealSecret(box: SecretBox, endpointId: string, ...secrets: string[]): Uint8Array {
+  return box.seal(secretContext(endpointId, 'secret'), Buffer.from(secrets.join('\n')))
 }
 
 /** Null when there are none. */
@@ -25,8 +26,13 @@ export function openHeaders(box: SecretBox, endpoint: EndpointRecord): Record<st
  * @throws AppError `credentials_unreadable`
  */
 export function openSigningKeys(box: SecretBox, endpoint: EndpointRecord, now: number): Buffer[] {
+  return openSecrets(box, endpoint, now).map(signingKey)
+}
+
+/** The same as text. @throws AppError `credentials_unreadable` */
+export function openSecrets(box: SecretBox, endpoint: EndpointRecord, now: number): string[] {
   const sealed = [endpoint.sealedSecret]
   if (endpoint.sealedPreviousSecret && (endpoint.previousSecretUntil ?? 0) > now) sealed.push(endpoint.sealedPreviousSecret)
   const context = secretContext(endpoint.id, 'secret')
-  return sealed.map((bytes) => signingKey(box.open(context, bytes).toString()))
+  return sealed.flatMap((bytes) => box.open(context, bytes).toString().split('\n'))
 }

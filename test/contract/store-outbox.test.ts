@@ -175,6 +175,10 @@ describeStores('outbox', (t) => {
     expect(await t.store.endpoints.update(fleet.id, changes)).toEqual({ ...fleet, ...changes })
     expect(await t.store.endpoints.get(fleet.id)).toEqual({ ...fleet, ...changes })
     expect(await t.store.endpoints.update('whk_none', changes)).toBeNull()
+    const next = { sealedSecret: Uint8Array.of(9) }
+    expect(await t.store.endpoints.update(fleet.id, next, Uint8Array.of(1, 2))).toBeNull()
+    expect(await t.store.endpoints.update(fleet.id, next, fleet.sealedSecret)).toMatchObject(next)
+    expect(await t.store.endpoints.update(fleet.id, next, fleet.sealedSecret)).toBeNull()
 
     const delivery = await deliver(fleet.id, id)
     expect(await t.store.endpoints.remove(fleet.id)).toBe(true)

@@ -221,6 +221,24 @@ describe('an endpoint', () => {
     expect(receiver.received.at(-1)?.isVerified).toBe(false)
   })
 
+  test('goes on signing with a secret that was rotated twice, or by two at once', async () => {
+    const { id } = await bench.endpoint(receiver)
+    const deps = { endpoints: bench.store.endpoints, secretBox: bench.secretBox, guardPolicy: loopbackAllowed }
+    const [oldest] = receiver.secrets
+    const made = await Promise.all([rotateSecret(deps, id), rotateSecret(deps, id)])
+    for (const secret of [oldest, ...made.map((each) => each.secret)]) {
+      receiver.secrets.splice(0, 1, secret ?? '')
+      await Promise.all((await bench.publish([draft(1)])).map(ended))
+    }
+    expect(receiver.received.map((request) => request.isVerified)).toEqual([true, true, true])
+    for (let n = 0; n < 4; n += 1) await rotateSecret(deps, id)
+    await waitFor('four sign at most', async () => {
+      await Promise.all((await bench.publish([draft(2)])).map(ended))
+      return receiver.received.at(-1)?.isVerified === false
+    })
+    expect(String(receiver.received.at(-1)?.headers['webhook-signature']).split(' ')).toHaveLength(4)
+  })
+
   test('starts afresh when it is enabled again', async () => {
     const { id } = await bench.endpoint(receiver)
     await bench.store.endpoints.disable(id, 'gone', Date.now(), () => [])

@@ -31,13 +31,14 @@ export function createEndpoints(db: MongoDatabase, places: EventPlaces): Endpoin
         return toPage(found, limit, toEndpoint, (doc) => [doc.createdAt, doc._id])
       }),
 
-    update: (id, changes) =>
+    update: (id, changes, sealedSecret) =>
       db.write(async () => {
+        const filter = { _id: id, ...(sealedSecret ? { sealedSecret: Buffer.from(sealedSecret) } : {}) }
         const $set = sealedAsBuffers(changes)
         const after =
           Object.keys($set).length === 0
-            ? await endpoints.findById(id).lean()
-            : await endpoints.findOneAndUpdate({ _id: id }, { $set }, { returnDocument: 'after' }).lean()
+            ? await endpoints.findOne(filter).lean()
+            : await endpoints.findOneAndUpdate(filter, { $set }, { returnDocument: 'after' }).lean()
         return after && toEndpoint(after)
       }),
 

@@ -29,10 +29,10 @@ export function createEndpoints(db: SqliteDatabase): EndpointStore {
         return toPage(rows.map(toEndpoint), limit, (endpoint) => endpoint, positionOf)
       }),
 
-    update: (id, changes) =>
+    update: (id, changes, sealedSecret) =>
       db.write(() => {
         const endpoint = find(id)
-        if (!endpoint) return null
+        if (!endpoint || (sealedSecret && Buffer.compare(endpoint.sealedSecret, sealedSecret) !== 0)) return null
         const after = { ...endpoint, ...changes }
         saveEndpoint(db, after)
         return after
