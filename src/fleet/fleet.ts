@@ -4,8 +4,8 @@ import { monotonicMs } from '../platform/clock.ts'
 import { endHeartbeat, restoreLeases } from '../sessions/lease-scripts.ts'
 import type { Lease } from '../sessions/lease.ts'
 import { offerSessions, type WakeReason } from '../sessions/live-session.ts'
-import { claimChannel, trafficKey, wakeChannel } from '../sessions/session-keys.ts'
-import { WorkerHeartbeat, type LivingWorker, type WorkerView } from '../sessions/worker-heartbeat.ts'
+import { claimChannel, takeoversKey, trafficKey, wakeChannel } from '../sessions/session-keys.ts'
+import { processOf, WorkerHeartbeat, type LivingWorker, type WorkerView } from '../sessions/worker-heartbeat.ts'
 import { ClaimRounds } from './claim-rounds.ts'
 import { DeathWatch } from './death-notice.ts'
 import { giveAway, preferredWorker } from './fair-share.ts'
@@ -37,12 +37,14 @@ export class Fleet {
   /** Sessions being given to a worker that was chosen for them. */
   readonly #moving = new Set<string>()
   #expiryTimer: NodeJS.Timeout | undefined
+  #takeoverCount = 0
   #isStopping = false
 
   constructor(deps: FleetDeps) {
     this.#deps = deps
     this.#heartbeat = new WorkerHeartbeat(deps, {
       heldCount: () => this.#runners.size,
+      takeoverCount: () => this.#takeoverCount,
       round: (workers) => this.#onRound(workers),
       fenced: (incarnation) => this.#onFenced(incarnation),
       restore: (incarnation) => this.#restore(incarnation),
@@ -101,6 +103,7 @@ export class Fleet {
     const runner = new SessionRunner(this.#deps, lease)
     this.#runners.set(sessionId, runner)
     log.info({ sessionId, epoch: lease.epoch }, 'lease.claimed')
+    if (isTakeover(lease)) this.#countTakeover()
     const channel = wakeChannel(prefix, sessionId)
     // What was published before the subscription stood is made up for by looking once.
     subscriber.subscribe(channel).then(
@@ -108,6 +111,12 @@ export class Fleet {
       (err: unknown) => log.debug({ err, sessionId }, 'wake.not_subscribed'),
     )
     void this.#untilDone(runner)
+  }
+
+  #countTakeover(): void {
+    this.#takeoverCount += 1
+    const { redis, prefix, log } = this.#deps
+    redis.incr(takeoversKey(prefix)).catch((err: unknown) => log.debug({ err }, 'takeover.not_counted'))
   }
 
   async #untilDone(runner: SessionRunner): Promise<void> {
@@ -260,6 +269,11 @@ export class Fleet {
       log.debug({ err }, 'traffic.not_reported')
     }
   }
+}
+
+/** Leases that this process itself lost for a moment are not taken from anybody. */
+function isTakeover({ takenFrom, incarnation }: Lease): boolean {
+  return takenFrom !== null && processOf(takenFrom) !== processOf(incarnation)
 }
 
 /** Not yet connected ones first, then those that the receiver should hold anyway, then the quietest. */

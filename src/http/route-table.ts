@@ -2,6 +2,7 @@
 import type { Route } from './route.ts'
 import { deliveryRoutes } from './routes/delivery-routes.ts'
 import { eventRoutes } from './routes/event-routes.ts'
+import { fleetRoutes } from './routes/fleet-routes.ts'
 import { healthRoutes } from './routes/health-routes.ts'
 import { keyRoutes } from './routes/key-routes.ts'
 import { messageRoutes } from './routes/message-routes.ts'
@@ -24,6 +25,7 @@ const ofSessions = [
   ...replayRoutes,
   ...eventRoutes,
   ...overviewRoutes,
+  ...fleetRoutes,
 ]
 
 export const routeTable: readonly Route[] = [...ofSessions, ...operationRoutes(ofSessions), ...pageRoutes]

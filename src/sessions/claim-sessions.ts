@@ -28,9 +28,9 @@ export async function claimSessions(deps: ClaimDeps, wanted: { id: string; epoch
   const { heartbeat, sessions, log } = deps
   const { incarnation, restoreCount } = heartbeat
   const trust = heartbeat.trustOfPresent()
-  const epochs = await claimLeases(deps, incarnation, wanted)
+  const answers = await claimLeases(deps, incarnation, wanted)
   const claimed = wanted
-    .map(({ id, epoch: from }, index) => ({ sessionId: id, epoch: epochs[index] ?? 0, from }))
+    .map(({ id, epoch: from }, index) => ({ sessionId: id, from, epoch: 0, takenFrom: null, ...answers[index] }))
     .filter(({ epoch }) => epoch > 0)
   const refused: HeldEpoch[] = []
   let claimedCount = 0
@@ -50,6 +50,6 @@ export async function claimSessions(deps: ClaimDeps, wanted: { id: string; epoch
     }),
   )
   if (refused.length > 0) await releaseLeases(deps, incarnation, refused)
-  const closed = wanted.filter((_, index) => epochs[index] === -1).map(({ id }) => id)
+  const closed = wanted.filter((_, index) => answers[index]?.epoch === -1).map(({ id }) => id)
   return { claimedCount, again: [...closed, ...refused.map(({ sessionId }) => sessionId)] }
 }

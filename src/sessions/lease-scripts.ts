@@ -46,20 +46,20 @@ return { existed, run, alive }
 const claimScript = defineScript(`${watchRun}
 if redis.call('EXISTS', ARGV[3] .. ARGV[2]) == 0 then return false end
 local closed = redis.call('EXISTS', KEYS[2]) == 1
-local epochs = {}
+local answers = {}
 for i = 3, #KEYS do
   local stored = tonumber(ARGV[i + 1])
   local lease = redis.call('HMGET', KEYS[i], 'owner', 'epoch')
   local owner = lease[1]
-  if owner and owner ~= ARGV[2] and redis.call('EXISTS', ARGV[3] .. owner) == 1 then epochs[i - 2] = 0
-  elseif closed and stored > 0 and owner ~= ARGV[2] then epochs[i - 2] = -1
+  if owner and owner ~= ARGV[2] and redis.call('EXISTS', ARGV[3] .. owner) == 1 then answers[i - 2] = { 0, '' }
+  elseif closed and stored > 0 and owner ~= ARGV[2] then answers[i - 2] = { -1, '' }
   else
     local epoch = math.max(tonumber(lease[2] or '0'), stored) + 1
     redis.call('HSET', KEYS[i], 'owner', ARGV[2], 'epoch', epoch)
-    epochs[i - 2] = epoch
+    answers[i - 2] = { epoch, owner or '' }
   end
 end
-return epochs
+return answers
 `)
 
 const releaseScript = defineScript(`
@@ -133,12 +133,19 @@ export async function endHeartbeat({ redis, prefix }: LeaseDeps, incarnation: st
   return ended === 1
 }
 
-/** Per session the new epoch, 0 when a living worker holds it, -1 while nobody may take it. Empty when the incarnation has no heartbeat. */
+export interface ClaimAnswer {
+  /** The new epoch; 0 when a living worker holds the session, -1 while nobody may take it. */
+  epoch: number
+  /** The incarnation that held it and never gave it back; null when it was free. */
+  takenFrom: string | null
+}
+
+/** Per session; empty when the incarnation has no heartbeat. */
 export async function claimLeases(
   { redis, prefix, ttlMs }: LeaseDeps,
   incarnation: string,
   sessions: { id: string; epoch: number }[],
-): Promise<number[]> {
+): Promise<ClaimAnswer[]> {
   const keys = [fleetRunKey(prefix), quarantineKey(prefix), ...sessions.map(({ id }) => leaseKey(prefix, id))]
   const answer = await claimScript(redis, keys, [
     ttlMs,
@@ -146,7 +153,8 @@ export async function claimLeases(
     workerKey(prefix, ''),
     ...sessions.map(({ epoch }) => epoch),
   ])
-  return Array.isArray(answer) ? (answer as number[]) : []
+  if (!Array.isArray(answer)) return []
+  return (answer as [number, string][]).map(([epoch, owner]) => ({ epoch, takenFrom: owner === '' ? null : owner }))
 }
 
 /** Only leases that are still this owner's at this epoch. */
@@ -179,7 +187,7 @@ export type LeaseState = 'held' | 'free' | 'own'
 
 /** `own`: Redis says that this incarnation is the owner. */
 export async function readLeaseStates(
-  { redis, prefix }: LeaseDeps,
+  { redis, prefix }: Pick<LeaseDeps, 'redis' | 'prefix'>,
   incarnation: string,
   sessionIds: string[],
 ): Promise<LeaseState[]> {

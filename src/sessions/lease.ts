@@ -12,13 +12,16 @@ export class Lease implements HeldEpoch {
   readonly sessionId: string
   readonly epoch: number
   readonly incarnation: string
+  /** The dead incarnation whose session it was; null when it had been given back. */
+  readonly takenFrom: string | null
   readonly #trust: Trust
   #isDropped = false
 
-  constructor(held: HeldEpoch & { incarnation: string }, trust: Trust) {
+  constructor(held: HeldEpoch & { incarnation: string; takenFrom?: string | null }, trust: Trust) {
     this.sessionId = held.sessionId
     this.epoch = held.epoch
     this.incarnation = held.incarnation
+    this.takenFrom = held.takenFrom ?? null
     this.#trust = trust
   }
 

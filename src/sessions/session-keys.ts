@@ -35,6 +35,11 @@ export function workersKey(prefix: string): string {
   return redisKey(prefix, 'workers')
 }
 
+/** How many sessions were ever taken from workers that died, as far as this Redis knows. */
+export function takeoversKey(prefix: string): string {
+  return redisKey(prefix, 'fleet', 'takeovers')
+}
+
 /** Hash session id → milliseconds since the epoch of the last frame from WhatsApp, written by its worker in one command. */
 export function trafficKey(prefix: string, incarnation: string): string {
   return redisKey(prefix, 'worker', incarnation, 'traffic')

@@ -16,6 +16,8 @@ export interface WorkerView {
   deathSocket: string
   capacity: number
   held: number
+  /** Sessions taken over from workers that died, since this process started. */
+  takeovers: number
   /** Gives its sessions away and takes none. */
   draining: boolean
   version: string
@@ -38,12 +40,18 @@ export interface HeartbeatDeps extends LeaseDeps {
 export interface HeartbeatEvents {
   /** Sessions held now, for the heartbeat. */
   heldCount(): number
+  takeoverCount(): number
   /** Each renewal is a round; `workers` includes this one. Must not throw. */
   round(workers: LivingWorker[]): void
   /** Trust has run out: close every socket now. The incarnation whose leases are void is passed. Must not throw. */
   fenced(incarnation: string): void
   /** Redis may have lost our leases: put them back and give up those it refuses. Rejects when Redis does not answer. */
   restore(incarnation: string): Promise<void>
+}
+
+/** An incarnation without how often trust was lost: the same for as long as the process lives. */
+export function processOf(incarnation: string): string {
+  return incarnation.slice(0, incarnation.lastIndexOf('.'))
 }
 
 /** Part of the TTL that is not used: the time between the last look at the clock and the byte on the wire, and clocks that run apart. */
@@ -210,6 +218,7 @@ export class WorkerHeartbeat implements Trust {
       deathSocket,
       capacity,
       held: this.#events.heldCount(),
+      takeovers: this.#events.takeoverCount(),
       draining: this.#isDraining,
       version,
       startedAt: this.#startedAt,

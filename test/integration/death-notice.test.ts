@@ -44,7 +44,7 @@ async function neighbour(): Promise<{ child: ChildProcess; view: WorkerView }> {
 }
 
 function view(incarnation: string, deathSocket: string): WorkerView {
-  const rest = { capacity: 1, held: 0, draining: false, version: '0', startedAt: 0, pid: 1 }
+  const rest = { capacity: 1, held: 0, takeovers: 0, draining: false, version: '0', startedAt: 0, pid: 1 }
   return { incarnation, hostId: 'here', bootId: 'boot', deathSocket, ...rest }
 }
 

@@ -33,6 +33,7 @@ async function open(hostId = 'here', restore: (incarnation: string) => Promise<v
     { redis, prefix, ttlMs, log, hostId, bootId: 'b', deathSocket: '/nowhere', capacity: 10, version: '0' },
     {
       heldCount: () => 3,
+      takeoverCount: () => 0,
       round: (workers) => void seen.rounds.push(workers),
       fenced: (incarnation) => void seen.fenced.push({ incarnation, at: performance.now() }),
       restore: async (incarnation) => {
