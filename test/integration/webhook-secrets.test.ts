@@ -2,8 +2,11 @@
 import { Writable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createLog } from '../../src/platform/log.ts'
+import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
 import { deliveryView } from '../../src/webhooks/delivery-view.ts'
 import { endpointView } from '../../src/webhooks/endpoint-view.ts'
+import { eventChannel } from '../../src/webhooks/event-notice.ts'
+import { startReplay } from '../../src/webhooks/replay.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { waitFor } from '../support/wait.ts'
 import { draft, startWebhookBench, type WebhookBench } from '../support/webhooks.ts'
@@ -21,8 +24,10 @@ const log = createLog({
 })
 let bench: WebhookBench
 let receiver: Receiver
+const settings = { retryDelaysMs: [60_000] }
 beforeEach(async () => {
-  ;[bench, receiver] = await Promise.all([startWebhookBench({ log }), startReceiver()])
+  written.length = 0
+  ;[bench, receiver] = await Promise.all([startWebhookBench({ log, settings }), startReceiver()])
 })
 afterEach(async () => {
   await bench.close()
@@ -74,4 +79,42 @@ test('no secret and no message text is in Redis, in the log, or in what the API 
   expect(written.join('')).not.toContain('url-canary')
   expect(redis).not.toContain('url-canary')
   expect(receiver.received[0]?.headers.authorization).toBe('Bearer header-canary')
+})
+
+test('dead letters, replays, notices and what the log keeps of an endpoint hold no secret and tell no text', async () => {
+  const endpoint = await bench.endpoint(receiver, { headers: { 'x-token': 'header-canary' }, path: '/hook?token=url-canary' })
+  const secret = receiver.secrets[0] ?? ''
+  const event = (n: number) => draft(n, { text: { body: 'text-canary' } })
+  const heard: string[] = []
+  const subscriber = connectRedis(bench.redis.target, 'subscriber', log)
+  await subscriber.subscribe(eventChannel(bench.prefix))
+  subscriber.on('message', (_channel: string, text: string) => heard.push(text))
+
+  await bench.publish([event(1)])
+  await waitFor('it has come', () => receiver.delivered.size === 1)
+  receiver.answerWith('hang')
+  await startReplay(bench.store, endpoint, { since: 0 })
+  await bench.startRetryTick()
+  await waitFor('the replay is under way', () => receiver.received.length === 2)
+  receiver.answerWith({ status: 410, body: 'answer-canary' })
+  const [dead] = await bench.publish([event(2)])
+  await waitFor('it is dead', async () => (await bench.delivery(dead ?? '')).status === 'dead')
+  await waitFor('the endpoint is disabled', async () => (await bench.store.endpoints.get(endpoint.id))?.enabled === false)
+  await waitFor('the letter is there', async () => (await everythingInRedis()).includes('endpoint_gone'))
+  await waitFor('a notice has come', () => heard.length > 0)
+
+  const disabled = await bench.store.events.read({ sessionId: bench.sessionId, limit: 50, types: ['webhook.disabled'] })
+  expect(disabled.events).toHaveLength(1)
+  const places = {
+    redis: await everythingInRedis(),
+    log: written.join(''),
+    heard: heard.join(),
+    events: JSON.stringify(disabled),
+  }
+  for (const [place, text] of Object.entries(places)) {
+    for (const canary of ['text-canary', 'header-canary', 'answer-canary', secret, secret.slice('whsec_'.length)]) {
+      expect(text, place).not.toContain(canary)
+    }
+  }
+  await closeRedis(subscriber)
 })
