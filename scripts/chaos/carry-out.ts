@@ -34,7 +34,7 @@ export async function carryOut(deps: FaultDeps, fault: Fault): Promise<void> {
     case 'end_worker':
       return signal(await someWorker(deps, fault.worker), 'SIGTERM')
     case 'reload_workers':
-      await fleet.pm2('reload', 'session-worker', '--silent')
+      await fleet.pm2('reload', 'session-worker', '--parallel', String(fault.parallel), '--silent')
       return
     case 'scale_workers':
       await fleet.pm2('scale', 'session-worker', String(fault.count), '--silent')

@@ -7,7 +7,8 @@ export type Fault =
   | { kind: 'kill_all_workers' }
   | { kind: 'freeze_worker'; worker: number; ms: number }
   | { kind: 'end_worker'; worker: number }
-  | { kind: 'reload_workers' }
+  /** One after the other, or all at the same time. */
+  | { kind: 'reload_workers'; parallel: number }
   | { kind: 'scale_workers'; count: number; ms: number }
   | { kind: 'kill_process'; name: 'api' | 'webhook-worker' | 'scheduler' }
   | { kind: 'kill_redis' }
@@ -89,7 +90,7 @@ function machineFaults({ workerCount, leaseTtlMs }: ScheduleOptions): Make[] {
     (random) => ({ kind: 'freeze_worker', worker: worker(random), ms: Math.round(leaseTtlMs * 1.6) }),
     (random) => ({ kind: 'freeze_worker', worker: worker(random), ms: random.between(500, leaseTtlMs) }),
     (random) => ({ kind: 'end_worker', worker: worker(random) }),
-    () => ({ kind: 'reload_workers' }),
+    (random) => ({ kind: 'reload_workers', parallel: random.pick([1, 8]) }),
     (random) => ({ kind: 'scale_workers', count: workerCount + random.pick([-1, 1, 2]), ms: random.between(6_000, 12_000) }),
     () => ({ kind: 'kill_process', name: 'api' }),
     () => ({ kind: 'kill_process', name: 'webhook-worker' }),

@@ -3,8 +3,8 @@ import type { WorkerView } from '../sessions/worker-heartbeat.ts'
 
 type Share = Pick<WorkerView, 'incarnation' | 'held' | 'capacity' | 'draining'>
 
-/** How far above an even share a worker may claim, so that shares need not be exact. */
-const claimAbove = 1.1
+/** How far above an even share a worker may be, so that shares need not be exact. */
+const crowdedAbove = 1.1
 /** Below this part of an even share a worker is helped by the others. */
 const needyBelow = 0.9
 /** Part of its sessions that a worker gives away in one round. */
@@ -28,7 +28,12 @@ export function evenShare(workers: readonly Share[], total: number): number {
 /** The most that `me` may hold by claiming. */
 export function claimCap(me: Share, workers: readonly Share[], total: number): number {
   if (me.draining) return 0
-  return Math.min(me.capacity, Math.ceil(evenShare(workers, total) * claimAbove))
+  return Math.min(me.capacity, mostOf(evenShare(workers, total)))
+}
+
+/** What nobody needs to be helped with: shares of few sessions cannot be closer than one. */
+function mostOf(even: number): number {
+  return Math.max(Math.ceil(even), Math.floor(even * crowdedAbove))
 }
 
 /** Rendezvous hashing: the worker that should hold it, the same for all who ask; few change when a worker comes or goes. */
@@ -53,30 +58,49 @@ function hash(text: string): number {
 }
 
 /**
- * Who should get one session each from `me` in this round, the neediest first; empty when shares are even enough. Never brings `me` below
- * the even share, and never gives more than is missing.
+ * Who should get one session each from `me` in this round, the neediest first; empty when shares are even enough: nobody has far too few,
+ * and `me` not too many. Never brings `me` below the even share (rounded down), and never gives more than is missing.
  */
 export function giveAway(me: Share, workers: readonly Share[], total: number): string[] {
   if (me.draining) return []
   const even = evenShare(workers, total)
-  const target = (worker: Share) => Math.min(worker.capacity, Math.floor(even))
   const takers = workers.filter(({ draining }) => !draining)
-  const needy = takers
-    .filter((worker) => worker.held < needyBelow * Math.min(even, worker.capacity) && worker.held < target(worker))
-    .map((worker) => ({ incarnation: worker.incarnation, missing: target(worker) - worker.held }))
-  const surplusOf = (worker: Share) => Math.max(0, worker.held - Math.ceil(even))
+  const isNeedy = (worker: Share) => worker.held < needyBelow * Math.min(even, worker.capacity)
+  const someNeed = missingIn(takers.filter(isNeedy), Math.floor(even))
+  if (someNeed.length > 0) {
+    const keep = takers.some(({ held }) => held > Math.ceil(even)) ? Math.ceil(even) : Math.floor(even)
+    return share(me, takers, { missing: someNeed, keep })
+  }
+  if (me.held <= mostOf(even)) return []
+  const others = takers.filter(({ incarnation, held }) => incarnation !== me.incarnation && held < even)
+  return share(me, takers, { missing: missingIn(others, Math.ceil(even)), keep: mostOf(even) })
+}
+
+function missingIn(workers: readonly Share[], target: number): { incarnation: string; count: number }[] {
+  return workers
+    .map(({ incarnation, held, capacity }) => ({ incarnation, count: Math.min(capacity, target) - held }))
+    .filter(({ count }) => count > 0)
+}
+
+/** This worker's part of what is missing, as large as its part of all that is above `keep`. */
+function share(
+  me: Share,
+  workers: readonly Share[],
+  { missing, keep }: { missing: { incarnation: string; count: number }[]; keep: number },
+): string[] {
+  const surplusOf = (worker: Share) => Math.max(0, worker.held - keep)
   const mine = surplusOf(me)
-  if (needy.length === 0 || mine === 0) return []
-  const missing = needy.reduce((sum, worker) => sum + worker.missing, 0)
-  const surplus = takers.reduce((sum, worker) => sum + surplusOf(worker), 0)
-  const part = Math.ceil((missing * mine) / surplus)
+  const needed = missing.reduce((sum, { count }) => sum + count, 0)
+  if (mine === 0 || needed === 0) return []
+  const surplus = workers.reduce((sum, worker) => sum + surplusOf(worker), 0)
+  const part = Math.ceil((needed * mine) / surplus)
   const count = Math.min(mine, part, Math.max(1, Math.floor(me.held * releasePart)))
   const receivers: string[] = []
   while (receivers.length < count) {
-    needy.sort((a, b) => b.missing - a.missing || (a.incarnation < b.incarnation ? -1 : 1))
-    const neediest = needy[0]
-    if (!neediest || neediest.missing <= 0) break
-    neediest.missing -= 1
+    missing.sort((a, b) => b.count - a.count || (a.incarnation < b.incarnation ? -1 : 1))
+    const neediest = missing[0]
+    if (!neediest || neediest.count <= 0) break
+    neediest.count -= 1
     receivers.push(neediest.incarnation)
   }
   return receivers
