@@ -38,6 +38,11 @@ function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
 }
 
+/** Where a page names none, browsers ask for /favicon.ico. */
+const icon = `<link rel="icon" href="data:image/svg+xml,${encodeURIComponent(
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path fill="#0a6b52" d="M8 3h16a6 6 0 0 1 6 6v9a6 6 0 0 1-6 6h-8.5L8 30v-6a6 6 0 0 1-6-6V9a6 6 0 0 1 6-6Z"/></svg>',
+)}">`
+
 function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en">
@@ -45,6 +50,7 @@ function page(title: string, body: string): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title>
+${icon}
 <link rel="stylesheet" href="/page.css">
 </head>
 <body>
@@ -132,6 +138,7 @@ export function docsPage(): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>API reference · Ujumbe</title>
+${icon}
 <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
 </head>
 <body>

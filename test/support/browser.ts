@@ -53,7 +53,7 @@ export async function openPage(
   const troubles: string[] = []
   page.on('console', (message) => {
     if (!['error', 'warning'].includes(message.type()) || message.text().includes('status of 401')) return
-    troubles.push(message.text())
+    troubles.push(`${message.text()} ${message.location().url}`)
   })
   page.on('pageerror', (error) => void troubles.push(error.message))
   page.on('request', (request) => {

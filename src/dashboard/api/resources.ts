@@ -75,10 +75,16 @@ export interface Signals {
 export interface HealthPoint {
   at: string
   score: number
-  state?: string | null
-  uptimePercent?: number | null
-  sentCount?: number | null
+  /** Since the point before. */
+  sentCount: number | null
+  receivedCount: number | null
   actions?: { action: string; reason: string }[]
+}
+
+export interface ConnectionPeriod {
+  from: string
+  until: string
+  state: 'up' | 'down' | 'off'
 }
 
 export interface Health {
@@ -86,6 +92,7 @@ export interface Health {
   level: Level
   reasons: Reason[]
   signals: Signals
+  connections: ConnectionPeriod[]
   history: HealthPoint[]
 }
 

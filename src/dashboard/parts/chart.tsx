@@ -20,6 +20,11 @@ interface ChartProps {
 }
 
 const gridDash = [2, 4]
+const daySeconds = 86_400
+const hourFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
+const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric' })
+const atHour = (seconds: number) => hourFormat.format(new Date(seconds * 1000))
+const onDay = (seconds: number) => dayFormat.format(new Date(seconds * 1000))
 
 export function Chart(props: ChartProps) {
   const place = useRef<HTMLDivElement>(null)
@@ -80,7 +85,7 @@ function optionsOf({ kind, height, range, span, zones, format }: ChartProps, ele
     padding: [10, 6, 0, 0],
     scales: { x: { time: true, min: span[0], max: span[1] }, y: { min: range[0], max: range[1] } },
     axes: [
-      { ...axis, size: 28, space: 70 },
+      { ...axis, size: 24, space: 70, values: (_chart, ticks) => ticks.map(span[1] - span[0] > daySeconds ? onDay : atHour) },
       { ...axis, size: 40, space: 34, values: (_chart, ticks) => ticks.map((tick) => (format ? format(tick) : String(tick))) },
     ],
     series: [

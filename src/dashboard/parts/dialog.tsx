@@ -61,7 +61,7 @@ export function Confirm({ title, action, onConfirm, onClose, children }: Confirm
       {children}
       <Problem fault={task.fault} />
       <footer>
-        <button type="button" class="secondary" onClick={onClose}>
+        <button type="button" class="secondary" autoFocus onClick={onClose}>
           Keep it
         </button>
         <button

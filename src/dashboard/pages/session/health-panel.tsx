@@ -34,7 +34,7 @@ export function HealthPanel({ health, window }: { health: Health; window: Health
         </div>
       </div>
       <Tiles signals={health.signals} window={window} />
-      <Pictures history={health.history} window={window} />
+      <Pictures health={health} window={window} />
       <Actions history={health.history} />
     </div>
   )
@@ -47,9 +47,9 @@ function Tiles({ signals, window }: { signals: Signals; window: HealthWindow }) 
   const tiles: [label: string, value: string | null, note?: string | undefined][] = [
     ['Uptime', uptimePercent === null ? null : percent(uptimePercent), `this ${windowWords[window]}`],
     ['Delivered', deliveryRate === null ? null : percent(deliveryRate * 100), 'of what WhatsApp took'],
-    ['Time to acknowledge', ackLatencyMsP95 === null ? null : shortDuration(ackLatencyMsP95), '95 % are faster'],
+    ['Acknowledged in', ackLatencyMsP95 === null ? null : shortDuration(ackLatencyMsP95), '95 % are faster than this'],
     ['Reconnects', count(reconnectCount), `this ${windowWords[window]}`],
-    ['Heartbeat', span(heartbeatAgeSeconds), 'last sign of life from WhatsApp'],
+    ['Heartbeat', span(heartbeatAgeSeconds), 'when WhatsApp was last heard'],
     ['Last event', span(secondsSinceLastEvent)],
     [
       'Queue',
@@ -70,7 +70,7 @@ function Tiles({ signals, window }: { signals: Signals; window: HealthWindow }) 
   )
 }
 
-function Pictures({ history, window }: { history: HealthPoint[]; window: HealthWindow }) {
+function Pictures({ health: { history, connections }, window }: { health: Health; window: HealthWindow }) {
   // The pictures move with the clock, but not every second.
   const end = Math.ceil(now.value / drawEveryMs) * drawEveryMs
   const from = end - windowMs[window]
@@ -78,19 +78,15 @@ function Pictures({ history, window }: { history: HealthPoint[]; window: HealthW
     () => ({ times: history.map((point) => Date.parse(point.at) / 1000), values: history.map((point) => point.score) }),
     [history],
   )
-  const sent = useMemo(() => throughputOf(history, from, end), [history, from, end])
-  const slots = useMemo(() => slotsOf(history, from, end), [history, from, end])
+  const traffic = useMemo(() => throughputOf(history, window, from, end), [history, window, from, end])
+  const slots = useMemo(() => slotsOf(connections, from, end), [connections, from, end])
   const spanSeconds: [number, number] = [from / 1000, end / 1000]
-  const sentRange = useMemo<[number, number]>(
-    () => [0, Math.max(4, ...(sent?.values ?? []).map((value) => value ?? 0)) * 1.15],
-    [sent],
-  )
   return (
     <>
       <figure class="panel picture">
         <figcaption>Score</figcaption>
         {history.length === 0 ? (
-          <p class="quiet">No score in this time yet. One is taken about every 15 seconds.</p>
+          <p class="quiet">No score in this time yet. The first comes soon after the session is connected.</p>
         ) : (
           <Chart
             {...score}
@@ -104,24 +100,55 @@ function Pictures({ history, window }: { history: HealthPoint[]; window: HealthW
         )}
         <UptimeBar slots={slots} from={from} to={end} />
       </figure>
-      {sent && (
-        <figure class="panel picture">
-          <figcaption>
-            Messages sent <span class="quiet">per {shortSpan(sent.slotMs)}</span>
-          </figcaption>
-          <Chart
-            times={sent.times}
-            values={sent.values}
-            kind="bars"
-            height={130}
-            range={sentRange}
-            span={spanSeconds}
-            format={wholeNumber}
-            summary={`${plural(sent.total, 'message')} sent in the last ${windowWords[window]}`}
-          />
-        </figure>
-      )}
+      <div class="pair">
+        <Throughput
+          label="sent"
+          total={traffic.sentTotal}
+          values={traffic.sent}
+          traffic={traffic}
+          span={spanSeconds}
+          window={window}
+        />
+        <Throughput
+          label="received"
+          total={traffic.receivedTotal}
+          values={traffic.received}
+          traffic={traffic}
+          span={spanSeconds}
+          window={window}
+        />
+      </div>
     </>
+  )
+}
+
+interface ThroughputProps {
+  label: string
+  total: number
+  values: number[]
+  traffic: ReturnType<typeof throughputOf>
+  span: [number, number]
+  window: HealthWindow
+}
+
+function Throughput({ label, total, values, traffic, span, window }: ThroughputProps) {
+  const range = useMemo<[number, number]>(() => [0, Math.max(4, ...values) * 1.1], [values])
+  return (
+    <figure class="panel picture">
+      <figcaption>
+        {count(total)} {label} <span class="quiet">each bar {shortSpan(traffic.slotMs)}</span>
+      </figcaption>
+      <Chart
+        times={traffic.times}
+        values={values}
+        kind="bars"
+        height={120}
+        range={range}
+        span={span}
+        format={wholeNumber}
+        summary={`${plural(total, 'message')} ${label} in the last ${windowWords[window]}`}
+      />
+    </figure>
   )
 }
 

@@ -1,50 +1,61 @@
 // The health history cut into equal slots of time, for the pictures.
-import type { HealthPoint } from '../../api/resources.ts'
+import type { ConnectionPeriod, HealthPoint, HealthWindow } from '../../api/resources.ts'
 
-export type SlotState = 'up' | 'partly' | 'down' | 'none'
+export type SlotState = 'up' | 'partly' | 'down' | 'off' | 'none'
 
 export interface Slot {
   from: number
   state: SlotState
+  /** The part of it that was spent without a connection, 0 to 1. */
+  down: number
 }
 
 export const slotCount = 60
 
-/** `down` covers every state but connected; a slot without a sample between two samples keeps what was before it. */
-export function slotsOf(history: HealthPoint[], from: number, to: number): Slot[] {
+/** In part: up, and down for more than a blink. */
+const blink = 0.005
+
+export function slotsOf(periods: ConnectionPeriod[], from: number, to: number): Slot[] {
   const slotMs = (to - from) / slotCount
-  const bySlot = Map.groupBy(history, (point) => Math.floor((Date.parse(point.at) - from) / slotMs))
-  const first = Math.min(...bySlot.keys())
-  const last = Math.max(...bySlot.keys())
-  let before: SlotState = 'none'
+  const spans = periods.map((period) => ({ ...period, from: Date.parse(period.from), until: Date.parse(period.until) }))
   return Array.from({ length: slotCount }, (_, index) => {
-    const points = bySlot.get(index)
-    if (points) before = stateOf(points)
-    const state = index < first || index > last ? 'none' : before
-    return { from: from + index * slotMs, state }
+    const start = from + index * slotMs
+    const shares = { up: 0, down: 0, off: 0 }
+    for (const span of spans) {
+      const shared = Math.min(span.until, start + slotMs) - Math.max(span.from, start)
+      if (shared > 0) shares[span.state] += shared / slotMs
+    }
+    return { from: start, state: stateOf(shares), down: shares.down }
   })
 }
 
-function stateOf(points: HealthPoint[]): SlotState {
-  const known = points.filter((point) => point.state != null)
-  if (known.length === 0) return 'none'
-  const up = known.filter((point) => point.state === 'connected').length
-  return up === known.length ? 'up' : up === 0 ? 'down' : 'partly'
+function stateOf({ up, down, off }: { up: number; down: number; off: number }): SlotState {
+  if (up + down + off < blink) return 'none'
+  if (down > blink) return up > blink ? 'partly' : 'down'
+  return up > 0 ? 'up' : 'off'
 }
 
-/** Null when the history does not count messages. */
-export function throughputOf(history: HealthPoint[], from: number, to: number) {
-  if (!history.some((point) => point.sentCount != null)) return null
-  const slotMs = (to - from) / slotCount
-  const values = Array.from({ length: slotCount }, () => 0)
+/** Counts come every five minutes at least, and later fewer of them are kept. */
+const throughputSlots: Record<HealthWindow, number> = { '1h': 12, '24h': 48, '7d': 56 }
+
+export function throughputOf(history: HealthPoint[], window: HealthWindow, from: number, to: number) {
+  const length = throughputSlots[window]
+  const slotMs = (to - from) / length
+  const sent = Array.from({ length }, () => 0)
+  const received = Array.from({ length }, () => 0)
   for (const point of history) {
-    const slot = Math.floor((Date.parse(point.at) - from) / slotMs)
-    if (slot >= 0 && slot < slotCount) values[slot] = (values[slot] ?? 0) + (point.sentCount ?? 0)
+    const slot = Math.min(length - 1, Math.floor((Date.parse(point.at) - from) / slotMs))
+    if (slot < 0) continue
+    sent[slot] = (sent[slot] ?? 0) + (point.sentCount ?? 0)
+    received[slot] = (received[slot] ?? 0) + (point.receivedCount ?? 0)
   }
+  const total = (values: number[]) => values.reduce((sum, value) => sum + value, 0)
   return {
     slotMs,
-    times: values.map((_, index) => (from + (index + 0.5) * slotMs) / 1000),
-    values,
-    total: values.reduce((sum, value) => sum + value, 0),
+    times: sent.map((_, index) => (from + (index + 0.5) * slotMs) / 1000),
+    sent,
+    received,
+    sentTotal: total(sent),
+    receivedTotal: total(received),
   }
 }

@@ -170,7 +170,8 @@ function NewKey({ path, onClose, onMade }: { path: string; onClose: () => void; 
           <legend>It may</legend>
           {scopes.map(({ name, label }) => (
             <label key={name}>
-              <input type="checkbox" name="scopes" value={name} defaultChecked={name !== 'manage'} /> {label}
+              <input type="checkbox" name="scopes" value={name} defaultChecked={name !== 'manage'} autoFocus={name === 'read'} />{' '}
+              {label}
             </label>
           ))}
         </fieldset>

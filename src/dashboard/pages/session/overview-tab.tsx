@@ -17,7 +17,7 @@ const windows: { name: HealthWindow; label: string }[] = [
 ]
 
 export function OverviewTab({ session, onChanged }: TabProps) {
-  const [window, setWindow] = useState<HealthWindow>('24h')
+  const [window, setWindow] = useState<HealthWindow>('1h')
   const path = `/v1/sessions/${session.id}/health?window=${window}`
   const health = useLoad(path, (signal) => request<Health>('GET', path, { signal }), refreshMs)
   useSessionEvents((event) => {

@@ -94,9 +94,11 @@ function Found({ session, tab, onChanged }: TabProps & { tab: TabName }) {
             {session.pushName && <span>{session.pushName}</span>}
           </p>
         </div>
-        <button type="button" disabled={session.status === 'logged_out'} onClick={() => setSendOpen(true)}>
-          Send a message
-        </button>
+        {session.phoneNumber !== null && session.status !== 'logged_out' && (
+          <button type="button" onClick={() => setSendOpen(true)}>
+            Send a message
+          </button>
+        )}
       </div>
       {trouble && session.status !== 'pairing' && (
         <p class={`trouble ${status.tone}`} role="status">

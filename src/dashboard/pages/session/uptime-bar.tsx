@@ -2,7 +2,15 @@
 import { atClock, atDay } from '../../parts/words.ts'
 import { slotCount, type Slot } from './history.ts'
 
-const stateWords = { up: 'connected', partly: 'connected in part', down: 'not connected', none: 'no data' } as const
+const stateWords = {
+  up: 'connected',
+  partly: 'connected in part',
+  down: 'not connected',
+  off: 'closed on request',
+  none: 'no data',
+} as const
+/** Percent of a strip: a short loss must be seen. */
+const leastSeen = 25
 const dayMs = 86_400_000
 
 export function UptimeBar({ slots, from, to }: { slots: Slot[]; from: number; to: number }) {
@@ -25,7 +33,12 @@ export function UptimeBar({ slots, from, to }: { slots: Slot[]; from: number; to
       </p>
       <div class="strips" role="img" aria-label={summary}>
         {slots.map((slot) => (
-          <i key={slot.from} class={slot.state} title={`${time(slot.from)}: ${stateWords[slot.state]}`} />
+          <i
+            key={slot.from}
+            class={slot.state}
+            title={`${time(slot.from)}: ${stateWords[slot.state]}`}
+            {...(slot.state === 'partly' ? { style: { '--down': `${Math.max(leastSeen, slot.down * 100)}%` } } : {})}
+          />
         ))}
       </div>
     </div>
