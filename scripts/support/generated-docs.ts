@@ -114,7 +114,7 @@ function envExample(): string {
 }
 
 /** Replaces what stands between `<!-- name:begin -->` and `<!-- name:end -->`. */
-function between(text: string, name: string, content: string): string {
+export function between(text: string, name: string, content: string): string {
   const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`]
   const from = text.indexOf(begin)
   const to = text.indexOf(end)

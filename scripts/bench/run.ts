@@ -1,0 +1,78 @@
+// `npm run bench`: every figure beside its baseline, bounded to five minutes. `-- --json`, `-- --only <name>,…`, `-- --write` (docs/benchmarks).
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { quietConsole } from '../../src/platform/quiet-console.ts'
+import { between } from '../support/generated-docs.ts'
+import { projectRoot } from '../support/fleet.ts'
+import { accepts } from './accepts.ts'
+import { idleSessions } from './idle-sessions.ts'
+import type { Figure } from './rig/figure.ts'
+import { describeMachine } from './rig/machine.ts'
+import { provision, type Provisioned } from './rig/provision.ts'
+import { markdown, terminalTable, type BenchReport, type FigureResult } from './rig/report.ts'
+
+const figures: Figure[] = [accepts, idleSessions]
+const limitMs = 300_000
+const { values: flags } = parseArgs({
+  options: { json: { type: 'boolean' }, only: { type: 'string' }, write: { type: 'boolean' } },
+})
+
+async function main(): Promise<number> {
+  if (!existsSync('/proc/self/stat')) throw new Error('CPU time is read from /proc: the benchmarks run on Linux.')
+  const wanted = flags.only === undefined ? figures : figures.filter(({ name }) => flags.only?.split(',').includes(name))
+  if (wanted.length === 0) throw new Error(`no such figure; there are ${figures.map(({ name }) => name).join(', ')}.`)
+  const startedAt = performance.now()
+  const end = startedAt + limitMs
+  const report: BenchReport = { at: new Date().toISOString(), machine: describeMachine(), seconds: 0, figures: [] }
+  const dir = await mkdtemp(join(tmpdir(), 'uj-bench-'))
+  try {
+    const count = Math.max(...wanted.map(({ devices }) => devices))
+    if (count > 0) say(`linking ${count} devices`)
+    const provisioned = await provision(dir, count)
+    for (const figure of wanted) report.figures.push(await measure(figure, provisioned, join(dir, figure.name), end))
+  } finally {
+    await rm(dir, { recursive: true, force: true, maxRetries: 3 })
+  }
+  report.seconds = (performance.now() - startedAt) / 1_000
+  if (flags.write) await writeDocs(report)
+  process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : `\n${terminalTable(report)}\n`)
+  return report.figures.every(({ failure }) => failure === null) ? 0 : 1
+}
+
+/** Never rejects: a figure that fails says why, and the others are still measured. */
+async function measure(figure: Figure, provisioned: Provisioned, dir: string, end: number): Promise<FigureResult> {
+  const { name, title } = figure
+  const startedAt = performance.now()
+  const result = (rows: FigureResult['rows'], failure: string | null): FigureResult => {
+    return { name, title, rows, failure, seconds: (performance.now() - startedAt) / 1_000 }
+  }
+  if (startedAt > end) return result([], 'the five minutes were over')
+  say(`${name}: ${title}`)
+  try {
+    return result(await figure.run({ provisioned, dir, say: (line) => say(`${name}: ${line}`) }), null)
+  } catch (error) {
+    return result([], (error as Error).message)
+  }
+}
+
+async function writeDocs(report: BenchReport): Promise<void> {
+  const path = join(projectRoot, 'docs', 'benchmarks.md')
+  await writeFile(join(projectRoot, 'docs', 'benchmarks.json'), `${JSON.stringify(report, null, 2)}\n`)
+  await writeFile(path, between(await readFile(path, 'utf8'), 'benchmarks', markdown(report)))
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+quietConsole()
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stderr.write(`The benchmarks failed: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(1)
+  },
+)
