@@ -43,7 +43,15 @@ export interface SessionFacts {
   windowMs: number
   session: Pick<
     SessionRecord,
-    'status' | 'statusReason' | 'restriction' | 'settings' | 'createdAt' | 'updatedAt' | 'lastConnectedAt' | 'lastEventAt'
+    | 'status'
+    | 'statusReason'
+    | 'phoneNumber'
+    | 'restriction'
+    | 'settings'
+    | 'createdAt'
+    | 'updatedAt'
+    | 'lastConnectedAt'
+    | 'lastEventAt'
   >
   isHeld: boolean
   /** Since when nobody has reported the socket of a session that counts as connected; null when it is reported. */
@@ -85,8 +93,8 @@ export function signalsOf(facts: SessionFacts): HealthSignals {
     downSeconds: seconds(time.downMs),
     reconnectCount: inWindow.length,
     recentReconnects: recentReconnects(history.reconnects, now),
-    ...deliverySignals(facts.acked, since, now),
-    ...unackedSignals(facts, isConnected),
+    ...deliverySignals(facts),
+    ...unackedSignals(facts, window),
     secondsSinceLastEvent: session.lastEventAt === null ? null : seconds(now - session.lastEventAt),
     heartbeatAgeSeconds: session.status === 'connected' && facts.heardAt !== null ? seconds(now - facts.heardAt) : null,
     queueDepth: work.depth,
@@ -121,9 +129,12 @@ function recentReconnects(reconnects: ConnectionHistory['reconnects'], now: numb
   return Math.round(sum * 10) / 10
 }
 
-function deliverySignals(acked: readonly AckedMessage[], since: number, now: number) {
+function deliverySignals({ acked, now, windowMs, session }: SessionFacts) {
+  const since = now - windowMs
+  // What one writes to oneself is never reported as delivered.
+  const own = session.phoneNumber === null ? null : `${session.phoneNumber}@s.whatsapp.net`
   const inWindow = acked.filter(({ sentAt }) => sentAt > since)
-  const old = inWindow.filter(({ sentAt }) => sentAt <= now - deliveredWithinMs)
+  const old = inWindow.filter(({ sentAt, recipient }) => sentAt <= now - deliveredWithinMs && recipient !== own)
   const delivered = old.filter(({ isDelivered }) => isDelivered).length
   const latencies = inWindow.map(({ sendingAt, sentAt }) => sentAt - sendingAt).toSorted((a, b) => a - b)
   return {
@@ -133,20 +144,20 @@ function deliverySignals(acked: readonly AckedMessage[], since: number, now: num
 }
 
 /** From sockets that were replaced one after the other for want of acks, and from what is on its way now. */
-function unackedSignals({ now, history, work, session }: SessionFacts, isConnected: boolean) {
+function unackedSignals({ now, history, work, session }: SessionFacts, { isConnected, isWanted }: ConnectionWindow) {
   const none = { unackedSeconds: 0, unackedReconnects: 0 }
-  if (!isConnected) return none
   const { sendingSince } = work
   const replaced = history.reconnects.filter(({ reason }) => reason === 'no_ack')
   const end = replaced.findIndex(({ at }, i) => at - (replaced[i + 1]?.at ?? -Infinity) > unackedGapMs)
   const row = replaced.slice(0, end + 1)
   const [last, first] = [row[0], row.at(-1)]
-  const isStillSending = last !== undefined && sendingSince !== null && sendingSince <= last.at
-  if (first && last && (isStillSending || now - last.at < unackedGapMs / 2)) {
+  const isStillSending = isConnected && last !== undefined && sendingSince !== null && sendingSince <= last.at
+  // The moment between two sockets of the row is part of it.
+  if (isWanted && first && last && (isStillSending || now - last.at < unackedGapMs / 2)) {
     const until = isStillSending ? now : last.at
     return { unackedSeconds: seconds(until - first.at + ackTimeoutMs), unackedReconnects: row.length }
   }
-  if (sendingSince === null) return none
+  if (!isConnected || sendingSince === null) return none
   return { unackedSeconds: seconds(now - Math.max(sendingSince, session.lastConnectedAt ?? 0)), unackedReconnects: 0 }
 }
 

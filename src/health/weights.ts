@@ -68,8 +68,8 @@ export const weights: readonly Weight[] = [
     unit: 'seconds without a connection',
     curve: [
       [20, 0],
-      [60, 30],
-      [120, 45],
+      [40, 26],
+      [120, 50],
       [300, 65],
       [900, 80],
     ],

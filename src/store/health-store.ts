@@ -25,6 +25,8 @@ export interface SessionWork {
 
 /** An outbound message that WhatsApp has acknowledged. */
 export interface AckedMessage {
+  /** The chat's canonical JID. */
+  recipient: string
   sendingAt: number
   sentAt: number
   /** Or read, or played. */

@@ -46,7 +46,8 @@ describeStores('health', (t) => {
     }
     await accept(id, { createdAt: 99_000 })
     await accept(other)
-    const one = (i: number, isDelivered: boolean) => ({ sendingAt: 10_000 * i, sentAt: 10_000 * i + 50, isDelivered })
+    const { recipient } = newMessage(id)
+    const one = (i: number, isDelivered: boolean) => ({ recipient, sendingAt: 10_000 * i, sentAt: 10_000 * i + 50, isDelivered })
     const all = [one(4, false), one(2, true), one(1, true), one(0, false)]
     expect(await t.store.health.acked(id, 10)).toEqual(all)
     expect(await t.store.health.acked(id, 2)).toEqual(all.slice(0, 2))

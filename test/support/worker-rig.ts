@@ -28,6 +28,7 @@ export interface WorkerRig {
   sandbox: TestSandbox
   store: Store
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>
+  startScheduler(): Promise<WorkerProcess>
   /** All that were started, ended ones too. */
   workers: WorkerProcess[]
   addSession(changes?: Partial<SessionRecord>): Promise<string>
@@ -88,6 +89,11 @@ export async function startWorkerRig(defaults: Record<string, string> = {}): Pro
       const worker = await startWorkerProcess('session-worker', { ...env, ...more })
       workers.push(worker)
       return worker
+    },
+    startScheduler: async () => {
+      const scheduler = await startWorkerProcess('scheduler', env)
+      workers.push(scheduler)
+      return scheduler
     },
     addSession: async (changes) => {
       const input = newSession(changes)

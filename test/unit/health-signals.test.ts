@@ -34,7 +34,12 @@ function facts(
 }
 
 const history = (parts: Partial<SessionFacts['history']>) => ({ changes: [], reconnects: [], actions: [], ...parts })
-const acked = (sentAt: number, latencyMs = 100, isDelivered = true) => ({ sendingAt: sentAt - latencyMs, sentAt, isDelivered })
+const acked = (sentAt: number, latencyMs = 100, isDelivered = true) => ({
+  recipient: '254711000001@s.whatsapp.net',
+  sendingAt: sentAt - latencyMs,
+  sentAt,
+  isDelivered,
+})
 
 describe('uptime', () => {
   const window = { since: now - hour, now, lostAt: null, isConnected: true, isWanted: true }
@@ -129,6 +134,9 @@ describe('signals', () => {
     const old = Array.from({ length: 10 }, (_, i) => acked(now - 5 * minute - i, 100, i >= 4))
     expect(signalsOf(facts({ acked: [...fresh, ...old] })).deliveryRate).toBe(0.6)
     expect(signalsOf(facts({ acked: old.slice(0, 4) })).deliveryRate).toBeNull()
+    const toItself = facts({ acked: old })
+    toItself.session.phoneNumber = '254711000001'
+    expect(signalsOf(toItself).deliveryRate).toBeNull()
   })
 
   test('sockets replaced for want of acks make one row, which ends when it has been quiet, or goes on while the same send does', () => {
@@ -142,7 +150,10 @@ describe('signals', () => {
     const over = history({ reconnects: [noAck(90), noAck(112)] })
     expect(signalsOf(facts({ history: over }))).toMatchObject({ unackedSeconds: 0, unackedReconnects: 0 })
     expect(signalsOf(facts({ work: { ...work, sendingSince: now - 12_000 } }))).toMatchObject({ unackedSeconds: 12 })
-    expect(signalsOf(facts({ status: 'reconnecting', history: row })).unackedSeconds).toBe(0)
+    // Between two sockets of the row it is no better.
+    expect(signalsOf(facts({ status: 'reconnecting', history: row })).unackedSeconds).toBe(42)
+    expect(signalsOf(facts({ status: 'reconnecting', work: sending })).unackedSeconds).toBe(0)
+    expect(signalsOf(facts({ status: 'disconnected', history: row })).unackedSeconds).toBe(0)
   })
 
   test('a queue that moves at its own pace is not stalled, nor is one that is all held back', () => {

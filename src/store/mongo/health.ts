@@ -61,12 +61,12 @@ export function createHealth(db: MongoDatabase): HealthStore {
     acked: (sessionId, limit) =>
       db.read(async () => {
         const found = await db.models.messages
-          .find({ sessionId, status: { $in: ['sent', 'delivered', 'read', 'played'] } }, { status: 1, reachedAt: 1 })
+          .find({ sessionId, status: { $in: ['sent', 'delivered', 'read', 'played'] } }, { status: 1, recipient: 1, reachedAt: 1 })
           .sort({ createdAt: -1, _id: -1 })
           .limit(limit)
           .lean()
-        return found.flatMap(({ status, reachedAt: { sending, sent } }) =>
-          sent === undefined ? [] : [{ sendingAt: sending ?? sent, sentAt: sent, isDelivered: status !== 'sent' }],
+        return found.flatMap(({ status, recipient, reachedAt: { sending, sent } }) =>
+          sent === undefined ? [] : [{ recipient, sendingAt: sending ?? sent, sentAt: sent, isDelivered: status !== 'sent' }],
         )
       }),
   }

@@ -108,14 +108,15 @@ function listAcked(db: SqliteDatabase, sessionId: string, limit: number): AckedM
     .slice(0, limit)
     .map(({ n }) => n)
   const wanted = db.sql(
-    `SELECT n, status, reached_at ->> 'sending' AS sending_at, reached_at ->> 'sent' AS sent_at FROM messages
+    `SELECT n, status, recipient, reached_at ->> 'sending' AS sending_at, reached_at ->> 'sent' AS sent_at FROM messages
      WHERE n IN (SELECT value FROM json_each(?))`,
   )
   const rows = new Map(wanted.all(JSON.stringify(found)).map((row) => [row['n'], row]))
   return found.flatMap((n) => {
-    const { status, sending_at: sendingAt, sent_at: sentAt } = rows.get(n) ?? {}
+    const { status, recipient, sending_at: sendingAt, sent_at: sentAt } = rows.get(n) ?? {}
     if (typeof sentAt !== 'number') return []
-    return [{ sendingAt: typeof sendingAt === 'number' ? sendingAt : sentAt, sentAt, isDelivered: status !== 'sent' }]
+    const handedOverAt = typeof sendingAt === 'number' ? sendingAt : sentAt
+    return [{ recipient: String(recipient), sendingAt: handedOverAt, sentAt, isDelivered: status !== 'sent' }]
   })
 }
 
