@@ -1,10 +1,10 @@
 // The HTTP server: its limits, how several processes share a port, what it says to broken requests, and how it drains.
-import { createServer, STATUS_CODES, type RequestListener, type Server } from 'node:http'
+import { createServer, STATUS_CODES, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { AppError, type ErrorCode } from '../platform/errors.ts'
 import { newId } from '../platform/id.ts'
-import { problemOf } from './problem.ts'
+import { problemOf, sendProblem } from './problem.ts'
 
 const limits = {
   maxHeaderSize: 16_384,
@@ -15,6 +15,8 @@ const limits = {
   /** Longer than the minute that proxies keep connections, so that they close first. */
   keepAliveTimeout: 65_000,
   noDelay: true,
+  /** Checked here, since Node's own answer is not a problem. */
+  requireHostHeader: false,
 }
 
 interface ListenOptions {
@@ -31,7 +33,14 @@ export interface ApiServer {
 }
 
 export async function startServer(listener: RequestListener, { host, port, reusePort }: ListenOptions): Promise<ApiServer> {
-  const server = createServer(limits, listener)
+  const serve: RequestListener = (req, res) => {
+    if (namesOneHost(req)) return listener(req, res)
+    res.setHeader('Connection', 'close')
+    sendProblem(res, new AppError('invalid_request', 'The request must name exactly one host.'), newId('req'))
+  }
+  const server = createServer(limits, serve)
+  // An expectation that nobody knows is no reason to refuse; `100-continue` is met by Node and never comes here.
+  server.on('checkExpectation', serve)
   server.maxHeadersCount = 100
   server.on('clientError', answerBroken)
   await new Promise<void>((resolve, reject) => {
@@ -42,6 +51,10 @@ export async function startServer(listener: RequestListener, { host, port, reuse
     })
   })
   return { port: (server.address() as AddressInfo).port, close: (deadlineMs) => drain(server, deadlineMs) }
+}
+
+function namesOneHost(req: IncomingMessage): boolean {
+  return req.httpVersion === '1.0' || req.headersDistinct['host']?.length === 1
 }
 
 async function drain(server: Server, deadlineMs: number): Promise<void> {

@@ -225,6 +225,9 @@ describe('what is no HTTP', () => {
     ['nonsense', 'nonsense\r\n\r\n', '400', 'invalid_request'],
     ['a bad header', 'GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n', '400', 'invalid_request'],
     ['headers without end', `GET / HTTP/1.1\r\nHost: x\r\nA: ${'x'.repeat(20_000)}\r\n\r\n`, '431', 'headers_too_large'],
+    ['no host', 'GET / HTTP/1.1\r\n\r\n', '400', 'invalid_request'],
+    ['two hosts', 'GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n', '400', 'invalid_request'],
+    ['an odd expectation', 'GET /x HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nConnection: close\r\n\r\n', '404', 'not_found'],
     ['two lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', '400', 'invalid_request'],
   ])('%s is a problem too', async (_what, bytes, status, code) => {
     const answer = await exchange(bytes)
