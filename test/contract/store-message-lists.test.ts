@@ -29,6 +29,14 @@ describeStores('message lists', (t) => {
     expect(await t.store.events.list({ sessionId: id, limit: 10 })).toHaveLength(3)
   })
 
+  test('a cursor holds the place in its own list, and no count of what others have', async () => {
+    const id = await createHeldSession(t.store)
+    for (const createdAt of [1_000, 1_001]) await accept(newMessage(id, { createdAt }))
+    const { data, nextCursor } = await t.store.messages.list({ sessionId: id, limit: 1 })
+    const place: unknown = JSON.parse(Buffer.from(nextCursor ?? '', 'base64url').toString())
+    expect(place).toEqual([1_001, data[0]?.id])
+  })
+
   test('lists are newest first, paged without gap or repeat, under every filter', async () => {
     const id = await createHeldSession(t.store)
     const all: MessageRecord[] = []

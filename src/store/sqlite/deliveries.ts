@@ -1,9 +1,10 @@
 // Webhook deliveries in SQLite.
-import { decodeCursor, toPage } from '../cursor.ts'
+import { badCursor, decodeCursor, toPage } from '../cursor.ts'
 import { attempted } from '../delivery-status.ts'
 import type { DeliveryAttempt, DeliveryRecord, DeliveryStatus, DeliveryStore, EventType } from '../event-store.ts'
 import type { SqliteDatabase } from './database.ts'
 import { insertDelivery } from './outbox.ts'
+import { rowNumber } from './row-number.ts'
 
 export function createDeliveries(db: SqliteDatabase): DeliveryStore {
   const find = (id: string) => findDelivery(db, id)
@@ -13,7 +14,9 @@ export function createDeliveries(db: SqliteDatabase): DeliveryStore {
 
     list: ({ endpointId, status, limit, cursor }) =>
       db.read(() => {
-        const [n] = cursor ? decodeCursor(cursor, ['number']) : [Number.MAX_SAFE_INTEGER]
+        const [before] = cursor ? decodeCursor(cursor, ['string']) : [null]
+        const n = before === null ? Number.MAX_SAFE_INTEGER : rowNumber(db, 'deliveries', before)
+        if (n === undefined) throw badCursor()
         const rows = status
           ? db
               .sql('SELECT * FROM deliveries WHERE endpoint_id = ? AND status = ? AND n < ? ORDER BY n DESC LIMIT ?')
@@ -21,7 +24,7 @@ export function createDeliveries(db: SqliteDatabase): DeliveryStore {
           : db
               .sql('SELECT * FROM deliveries WHERE endpoint_id = ? AND n < ? ORDER BY n DESC LIMIT ?')
               .all(endpointId, n, limit + 1)
-        return toPage(rows, limit, toDelivery, (row) => [row['n'] as number])
+        return toPage(rows, limit, toDelivery, (row) => [row['id'] as string])
       }),
 
     recordAttempt: (id, attempt, next) =>

@@ -4,6 +4,7 @@ import type { MessageStore, UnfinishedMessage } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
 import { findMessage, laneNumber, toMessage } from './message-row.ts'
 import { toUnfinished } from './queued-messages.ts'
+import { rowNumber } from './row-number.ts'
 
 type ListQuery = Parameters<MessageStore['list']>[0]
 type Value = string | number
@@ -11,7 +12,8 @@ type Value = string | number
 /** Must run inside `read`. Without a direction both are read by their index and merged, so that no list ever scans past what it shows. */
 export function listMessages(db: SqliteDatabase, query: ListQuery) {
   const { sessionId, status, recipient, since = 0, direction, limit, cursor } = query
-  const [createdAt, n] = cursor ? decodeCursor(cursor, ['number', 'number']) : [Number.MAX_SAFE_INTEGER, 0]
+  const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+  const n = (id && rowNumber(db, 'messages', id)) || 0
   const conditions = ['created_at >= ?', '(created_at, n) < (?, ?)']
   const values: Value[] = [since, createdAt, n]
   const require = (column: string, value: Value | undefined) => {
@@ -31,7 +33,7 @@ export function listMessages(db: SqliteDatabase, query: ListQuery) {
   })
   const position = (row: Record<string, unknown>): [number, number] => [row['created_at'] as number, row['n'] as number]
   rows.sort((a, b) => position(b)[0] - position(a)[0] || position(b)[1] - position(a)[1])
-  return toPage(rows, limit, toMessage, position)
+  return toPage(rows, limit, toMessage, (row) => [row['created_at'] as number, row['id'] as string])
 }
 
 const unfinishedColumns = 'id, sequence, lane, status, recipient, held_until'

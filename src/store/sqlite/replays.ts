@@ -1,9 +1,10 @@
 // Replays in SQLite.
-import { decodeCursor, toPage } from '../cursor.ts'
+import { badCursor, decodeCursor, toPage } from '../cursor.ts'
 import type { ReplayRecord, ReplayStatus, ReplayStore } from '../replay-store.ts'
 import type { SqliteDatabase } from './database.ts'
 import { findDelivery } from './deliveries.ts'
 import { insertDelivery } from './outbox.ts'
+import { rowNumber } from './row-number.ts'
 
 export function createReplays(db: SqliteDatabase): ReplayStore {
   const find = (id: string): ReplayRecord | null => {
@@ -37,11 +38,13 @@ export function createReplays(db: SqliteDatabase): ReplayStore {
 
     list: ({ endpointId, limit, cursor }) =>
       db.read(() => {
-        const [n] = cursor ? decodeCursor(cursor, ['number']) : [Number.MAX_SAFE_INTEGER]
+        const [before] = cursor ? decodeCursor(cursor, ['string']) : [null]
+        const n = before === null ? Number.MAX_SAFE_INTEGER : rowNumber(db, 'replays', before)
+        if (n === undefined) throw badCursor()
         const rows = db
           .sql('SELECT * FROM replays WHERE endpoint_id = ? AND n < ? ORDER BY n DESC LIMIT ?')
           .all(endpointId, n, limit + 1)
-        return toPage(rows, limit, toReplay, (row) => [row['n'] as number])
+        return toPage(rows, limit, toReplay, (row) => [row['id'] as string])
       }),
 
     listRunning: (limit) =>
