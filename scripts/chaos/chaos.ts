@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
 import { pairByQr } from '../demo/pair.ts'
+import { unpaced } from '../support/api-client.ts'
 import { startFleet, type Fleet } from '../support/fleet.ts'
 import { freePort } from '../support/ports.ts'
 import { SandboxClient } from '../support/sandbox-client.ts'
@@ -52,7 +53,6 @@ export interface ChaosResult {
 const peopleCount = 12
 const pairingsAtOnce = 6
 const maxStories = 5
-const unpaced = { messagesPerMinute: null, burst: null, perRecipientSeconds: null, newContactsPerDay: null }
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { seed, dataDir, progress, leaseTtlMs, workerCount } = options
@@ -133,7 +133,7 @@ async function misbehave(stage: Stage): Promise<{ history: History; traffic: Tra
     }
   }
   progress(`Traffic of ${perSecond} messages a second for ${minutes} min, with ${planned.length} faults`)
-  traffic.start()
+  await traffic.start()
   await carryOutAll({ ...stage, sessions, writeToStrangers }, planned, durationMs)
   progress(`The faults are over; ${traffic.accepted.length} messages accepted, ${traffic.inbound.length} written by people`)
   await sandbox.clearFaults()

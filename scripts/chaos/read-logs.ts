@@ -6,7 +6,9 @@ import { createInterface } from 'node:readline'
 import type { Claim, Connection } from './check/history.ts'
 import type { LinkRecord } from './link.ts'
 
-interface Line {
+const samePortMs = 15_000
+
+export interface Line {
   time: string
   pid: number
   process: string
@@ -26,25 +28,32 @@ async function* linesOf(path: string, about: (text: string) => boolean): AsyncGe
   }
 }
 
-export async function readOwnership(
-  logDir: string,
+/** From the lines of session workers, in any order. */
+export function ownershipOf(
+  lines: readonly Line[],
   links: readonly LinkRecord[],
-): Promise<{ claims: Claim[]; connections: Connection[] }> {
+): { claims: Claim[]; connections: Connection[] } {
   const claims: Claim[] = []
   const connections: Connection[] = []
   const byPort = Map.groupBy(links, ({ port }) => port)
-  const isAbout = (text: string) => text.includes('"lease.claimed"') || text.includes('"socket.connected"')
-  for await (const line of linesOf(join(logDir, 'session-worker.log'), isAbout)) {
+  for (const line of lines) {
     const at = Date.parse(line.time)
     const { sessionId, epoch } = line as unknown as { sessionId: string; epoch: number }
     if (line.msg === 'lease.claimed') claims.push({ sessionId, epoch, at, workerPid: line.pid })
     if (line.msg !== 'socket.connected') continue
     // Ports are used again: it is the one that was opened at about that time.
-    const own = (byPort.get(line['localPort'] as number) ?? []).filter(({ openedAt }) => Math.abs(openedAt - at) < 15_000)
+    const own = (byPort.get(line['localPort'] as number) ?? []).filter(({ openedAt }) => Math.abs(openedAt - at) < samePortMs)
     const [link] = own.toSorted((a, b) => Math.abs(a.openedAt - at) - Math.abs(b.openedAt - at))
     if (link) connections.push({ sessionId, epoch, openedAt: link.openedAt, lastByteAt: link.lastByteAt })
   }
   return { claims, connections }
+}
+
+export async function readOwnership(logDir: string, links: readonly LinkRecord[]): Promise<ReturnType<typeof ownershipOf>> {
+  const lines: Line[] = []
+  const isAbout = (text: string) => text.includes('"lease.claimed"') || text.includes('"socket.connected"')
+  for await (const line of linesOf(join(logDir, 'session-worker.log'), isAbout)) lines.push(line)
+  return ownershipOf(lines, links)
 }
 
 /** The last lines of all processes that name this id, by time. */

@@ -28,7 +28,8 @@ export interface Attempt {
   outcome: string
 }
 
-/** Of ten messages this many are inbound. */
+/** People that a session writes with. */
+const circleSize = 3
 const inboundPart = 0.25
 const tickMs = 50
 const pauseMs = 250
@@ -42,6 +43,7 @@ export class Traffic {
   /** By message id. */
   readonly attempts = new Map<string, Attempt[]>()
   readonly #deps: TrafficDeps
+  readonly #circles: ReadonlyMap<string, string[]>
   readonly #busy = new Set<string>()
   readonly #pending = new Set<Promise<void>>()
   readonly #counters = new Map<string, number>()
@@ -52,10 +54,15 @@ export class Traffic {
 
   constructor(deps: TrafficDeps) {
     this.#deps = deps
+    this.#circles = new Map(deps.sessions.map(({ id }) => [id, deps.random.some(deps.people, circleSize)]))
   }
 
-  start(): void {
-    const { perSecond, random } = this.#deps
+  /** Everybody writes to their sessions first: then nobody is a stranger. */
+  async start(): Promise<void> {
+    const { sessions, perSecond, random } = this.#deps
+    for (const session of sessions) {
+      await Promise.all((this.#circles.get(session.id) ?? []).map((person) => this.#write(session, person)))
+    }
     let last = performance.now()
     this.#timer = setInterval(() => {
       const now = performance.now()
@@ -83,9 +90,9 @@ export class Traffic {
   }
 
   #begin(direction: 'inbound' | 'outbound'): void {
-    const { sessions, people, random } = this.#deps
+    const { sessions, random } = this.#deps
     const session = random.pick(sessions)
-    const person = random.pick(people)
+    const person = random.pick(this.#circles.get(session.id) ?? [])
     if (direction === 'inbound') {
       this.#track(this.#write(session, person))
       return

@@ -1,6 +1,8 @@
 // Several session workers as real processes: killed, stopped, ended and joined, with messages under way.
 import { afterEach, expect, test } from 'vitest'
 import { quarantineKey } from '../../src/sessions/session-keys.ts'
+import { heldBy, waitHolder } from '../support/holders.ts'
+import { arrivals, sendSteadily, shownAndAccepted } from '../support/steady-traffic.ts'
 import { waitFor } from '../support/wait.ts'
 import { logged, prefix, startWorkerRig, type WorkerRig } from '../support/worker-rig.ts'
 import type { WorkerProcess } from '../support/worker-process.ts'
@@ -28,119 +30,60 @@ afterEach(async () => {
   await rig.close()
 })
 
-const holderPid = async (id: string) => Number(/-(\d+)-[a-z0-9]+-[a-f0-9]+\.\d+$/.exec((await rig.live(id)).holder ?? '')?.[1])
-
-async function heldBy(worker: WorkerProcess, ids: string[]): Promise<string[]> {
-  const pids = await Promise.all(ids.map(holderPid))
-  return ids.filter((_, index) => pids[index] === worker.pid)
-}
-
-/** Sends numbered messages in turns until `stop`; answers how many for each session. */
-function sendSteadily(ids: string[]) {
-  const ending = new AbortController()
-  const counts = new Map(ids.map((id) => [id, 0]))
-  const done = (async () => {
-    while (!ending.signal.aborted) {
-      for (const [index, id] of ids.entries()) {
-        const n = (counts.get(id) ?? 0) + 1
-        counts.set(id, n)
-        await rig.send(id, person, `s${index} #${n}`)
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  })()
-  done.catch(() => undefined)
-  return {
-    stop: async () => {
-      ending.abort()
-      await done
-      return counts
-    },
-  }
-}
-
-/** What the phone shows, and what it should: every accepted message once, in order. */
-async function shownAndAccepted(ids: string[], counts: Map<string, number>) {
-  const total = [...counts.values()].reduce((sum, n) => sum + n, 0)
-  await waitFor(
-    `${total} messages on the phone`,
-    async () => (await rig.sandbox.client.phone(person)).counts.distinctIds >= total,
-    60_000,
-    100,
-  )
-  const messages = await rig.sandbox.client.messages(person, { limit: 5_000 })
-  const bySession = (make: (id: string, index: number) => string[]) => Object.fromEntries(ids.map((id, i) => [id, make(id, i)]))
-  return {
-    shown: bySession((_, i) => messages.map(({ text }) => text).filter((text) => text.startsWith(`s${i} `))),
-    accepted: bySession((id, i) => Array.from({ length: counts.get(id) ?? 0 }, (_, n) => `s${i} #${n + 1}`)),
-  }
-}
-
-async function waitHolder(worker: WorkerProcess, ids: string[], deadlineMs: number) {
-  await waitFor(
-    `all sessions connected through ${worker.pid}`,
-    async () => {
-      const states = await Promise.all(ids.map((id) => rig.live(id)))
-      return states.every(({ state }) => state === 'connected') && (await heldBy(worker, ids)).length === ids.length
-    },
-    deadlineMs,
-  )
-}
-
 test('kill -9: a neighbour on the machine takes over with proof, before the TTL; nothing is lost, doubled or reordered', async () => {
   const { workers, ids } = await start(2, 6)
   const [victim, heir] = workers as [WorkerProcess, WorkerProcess]
   await waitFor(
     'both hold some',
-    async () => (await heldBy(victim, ids)).length > 0 && (await heldBy(heir, ids)).length > 0,
+    async () => (await heldBy(rig, victim, ids)).length > 0 && (await heldBy(rig, heir, ids)).length > 0,
     20_000,
   )
-  const traffic = sendSteadily(ids)
-  await waitFor('traffic', async () => (await rig.sandbox.client.phone(person)).counts.distinctIds > 30)
+  const traffic = sendSteadily(rig, person, ids)
+  await arrivals(rig, person, 30)
   await victim.end('SIGKILL')
-  await waitHolder(heir, ids, 20_000)
+  await waitHolder(rig, heir, ids, 20_000)
   expect(logged(heir, 'worker.found_dead')).toHaveLength(1)
-  const { shown, accepted } = await shownAndAccepted(ids, await traffic.stop())
+  const { shown, accepted } = await shownAndAccepted(rig, person, (await traffic.stop()).counts)
   expect(shown).toEqual(accepted)
 })
 
 test('kill -9 on what counts as another machine: taken over when the heartbeat has run out', async () => {
   const { workers, ids } = await start(1, 3, { UJUMBE_HOST_ID: 'one' })
   const heir = await rig.startWorker({ UJUMBE_HOST_ID: 'two' })
-  const traffic = sendSteadily(ids)
-  await waitFor('traffic', async () => (await rig.sandbox.client.phone(person)).counts.distinctIds > 10)
+  const traffic = sendSteadily(rig, person, ids)
+  await arrivals(rig, person, 10)
   await workers[0]?.end('SIGKILL')
-  await waitHolder(heir, ids, 20_000)
+  await waitHolder(rig, heir, ids, 20_000)
   expect(logged(heir, 'worker.found_dead')).toHaveLength(0)
-  const { shown, accepted } = await shownAndAccepted(ids, await traffic.stop())
+  const { shown, accepted } = await shownAndAccepted(rig, person, (await traffic.stop()).counts)
   expect(shown).toEqual(accepted)
 })
 
 test('the only worker, killed and started again, does not wait for its predecessor', async () => {
   const { workers, ids } = await start(1, 3, { UJUMBE_LEASE_TTL_MS: '60000' })
-  const traffic = sendSteadily(ids)
-  await waitFor('traffic', async () => (await rig.sandbox.client.phone(person)).counts.distinctIds > 10)
+  const traffic = sendSteadily(rig, person, ids)
+  await arrivals(rig, person, 10)
   // The first worker of a new Redis closes it to takeovers for one TTL.
   await rig.commands.del(quarantineKey(prefix))
   await workers[0]?.end('SIGKILL')
   const next = await rig.startWorker({ UJUMBE_LEASE_TTL_MS: '60000' })
-  await waitHolder(next, ids, 15_000)
-  const { shown, accepted } = await shownAndAccepted(ids, await traffic.stop())
+  await waitHolder(rig, next, ids, 15_000)
+  const { shown, accepted } = await shownAndAccepted(rig, person, (await traffic.stop()).counts)
   expect(shown).toEqual(accepted)
 })
 
 test('a worker stopped beyond its TTL sends nothing when it goes on, and starts no conflict', async () => {
   const { workers, ids } = await start(2, 4)
   const [sleeper, heir] = workers as [WorkerProcess, WorkerProcess]
-  await waitFor('the sleeper holds some', async () => (await heldBy(sleeper, ids)).length > 0, 20_000)
-  const traffic = sendSteadily(ids)
-  await waitFor('traffic', async () => (await rig.sandbox.client.phone(person)).counts.distinctIds > 20)
+  await waitFor('the sleeper holds some', async () => (await heldBy(rig, sleeper, ids)).length > 0, 20_000)
+  const traffic = sendSteadily(rig, person, ids)
+  await arrivals(rig, person, 20)
   process.kill(sleeper.pid, 'SIGSTOP')
-  await waitHolder(heir, ids, 20_000)
+  await waitHolder(rig, heir, ids, 20_000)
   expect(logged(heir, 'worker.found_dead')).toHaveLength(0)
   process.kill(sleeper.pid, 'SIGCONT')
   await waitFor('it notices', () => logged(sleeper, 'lease.trust_lost').length > 0)
-  const { shown, accepted } = await shownAndAccepted(ids, await traffic.stop())
+  const { shown, accepted } = await shownAndAccepted(rig, person, (await traffic.stop()).counts)
   expect(shown).toEqual(accepted)
   for (const worker of workers) {
     expect(logged(worker, 'session.settled')).toEqual([])
@@ -151,26 +94,28 @@ test('a worker stopped beyond its TTL sends nothing when it goes on, and starts 
 test('SIGTERM hands every session over: no message repeated, none waiting long', async () => {
   const { workers, ids } = await start(2, 6)
   const [leaver, heir] = workers as [WorkerProcess, WorkerProcess]
-  await waitFor('the leaver holds some', async () => (await heldBy(leaver, ids)).length > 0, 20_000)
-  const traffic = sendSteadily(ids)
-  await waitFor('traffic', async () => (await rig.sandbox.client.phone(person)).counts.distinctIds > 30)
+  await waitFor('the leaver holds some', async () => (await heldBy(rig, leaver, ids)).length > 0, 20_000)
+  const traffic = sendSteadily(rig, person, ids)
+  await arrivals(rig, person, 30)
   const before = (await rig.sandbox.client.phone(person)).counts
   expect(await leaver.end('SIGTERM')).toBe(0)
-  await waitHolder(heir, ids, 10_000)
-  const { shown, accepted } = await shownAndAccepted(ids, await traffic.stop())
+  await waitHolder(rig, heir, ids, 10_000)
+  const { shown, accepted } = await shownAndAccepted(rig, person, (await traffic.stop()).counts)
   expect(shown).toEqual(accepted)
   const after = (await rig.sandbox.client.phone(person)).counts
   expect(after.duplicates - before.duplicates).toBe(0)
+  // It left in order: that is no death.
+  expect(logged(heir, 'worker.found_dead')).toEqual([])
   expect(await rig.commands.zcard(`${prefix}:workers`)).toBe(1)
 })
 
 test('a worker that joins is given its share', async () => {
   const { workers, ids } = await start(1, 8)
   const joiner = await rig.startWorker()
-  await waitFor('an even share', async () => (await heldBy(joiner, ids)).length === 4, 40_000)
+  await waitFor('an even share', async () => (await heldBy(rig, joiner, ids)).length === 4, 40_000)
   await waitFor('all connected', async () =>
     (await Promise.all(ids.map((id) => rig.live(id)))).every(({ state }) => state === 'connected'),
   )
-  expect(await heldBy(workers[0] as WorkerProcess, ids)).toHaveLength(4)
+  expect(await heldBy(rig, workers[0] as WorkerProcess, ids)).toHaveLength(4)
   expect(logged(joiner, 'lease.claimed').length).toBe(4)
 })
