@@ -6,6 +6,7 @@ import { SendQueues } from '../src/messages/send-queue.ts'
 import { loadConfig } from '../src/platform/config.ts'
 import { runProcess } from '../src/platform/lifecycle.ts'
 import { createLog } from '../src/platform/log.ts'
+import { SharedMetrics } from '../src/platform/metrics.ts'
 import { closeRedis, connectRedis, requireRedis } from '../src/platform/redis.ts'
 import { runTicks, type Tick } from '../src/platform/tick.ts'
 import type { PublishedEvent } from '../src/store/event-store.ts'
@@ -27,6 +28,8 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
   const redis = connectRedis(config, 'worker', log)
   life.onStop('redis', () => closeRedis(redis))
   const prefix = config.redisPrefix
+  const metrics = new SharedMetrics({ redis, prefix, name: 'scheduler', hostId: config.hostId, log })
+  life.onStop('metrics', () => metrics.close())
   const deliveryQueue = createDeliveryQueue(redis, prefix)
   const retryQueue = createRetryQueue(redis, prefix)
   const replayQueue = createReplayQueue(redis, prefix)

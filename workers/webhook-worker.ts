@@ -2,6 +2,7 @@
 import { loadConfig } from '../src/platform/config.ts'
 import { runProcess } from '../src/platform/lifecycle.ts'
 import { createLog } from '../src/platform/log.ts'
+import { SharedMetrics } from '../src/platform/metrics.ts'
 import { closeRedis, connectRedis, requireRedis } from '../src/platform/redis.ts'
 import { createKeyRing } from '../src/store/key-ring.ts'
 import { openStore } from '../src/store/open-store.ts'
@@ -22,6 +23,8 @@ await runProcess({ name: 'webhook-worker', log }, async (life) => {
   const secretBox = createKeyRing(config, log)
   const redis = connectRedis(config, 'worker', log)
   life.onStop('redis', () => closeRedis(redis))
+  const metrics = new SharedMetrics({ redis, prefix: config.redisPrefix, name: 'webhook-worker', hostId: config.hostId, log })
+  life.onStop('metrics', () => metrics.close())
   const deliveries = runDeliveries({ store, redis, prefix: config.redisPrefix, secretBox, guardPolicy, log })
   life.onStop('deliveries', () => deliveries.close(finishMs))
 })

@@ -12,6 +12,7 @@ import type { Store } from '../store/store.ts'
 import { createSessionCaches, type SessionCaches } from '../whatsapp/session-caches.ts'
 import type { ClientEvents, SessionCredentials, WhatsAppClient } from '../whatsapp/whatsapp-client.ts'
 import { decideNext } from './decide-next.ts'
+import { reconnects } from './fleet-metrics.ts'
 import type { NetworkOutage } from './network-outage.ts'
 import { Reconnect } from './reconnect.ts'
 import type { SessionState } from './session-state.ts'
@@ -230,6 +231,7 @@ export class SessionConnector {
     state.show({ connectedAt: null, reconnectAt: Date.now() + ms })
     const { code, reason, detail } = cause
     log.info({ code, reason, detail, wasOpen, delayMs: ms, attempt: this.#reconnect.attempt }, 'socket.closed')
+    reconnects.inc({ reason })
     if (!isRestart) this.#write(recordReconnect(this.#deps, lease.sessionId, { reason, at: Date.now(), isOutage }))
     if (reason !== 'deaf' && reason !== 'no_ack') return
     const action_ = { action: 'reconnect' as const, reason: detail === '' ? reason : `${reason}: ${detail}`, at: Date.now() }

@@ -9,6 +9,7 @@ import { processOf, WorkerHeartbeat, type LivingWorker, type WorkerView } from '
 import { ClaimRounds } from './claim-rounds.ts'
 import { DeathWatch } from './death-notice.ts'
 import { giveAway, preferredWorker } from './fair-share.ts'
+import { FleetMeter, leasesClaimed, takeoverCount, trustLost } from './fleet-metrics.ts'
 import { handOver } from './hand-over.ts'
 import { SessionRunner, type RunnerDeps } from './session-runner.ts'
 
@@ -38,6 +39,7 @@ export class Fleet {
   readonly #moving = new Set<string>()
   #expiryTimer: NodeJS.Timeout | undefined
   #takeoverCount = 0
+  readonly #meter = new FleetMeter()
   #isStopping = false
 
   constructor(deps: FleetDeps) {
@@ -94,15 +96,18 @@ export class Fleet {
     clearTimeout(this.#expiryTimer)
     this.#deaths.close()
     await this.#heartbeat.end()
+    this.#meter.holds(this.load, 0)
     subscriber.removeAllListeners('message')
   }
 
   #hold(lease: Lease): void {
     const { sessionId } = lease
     const { subscriber, prefix, log } = this.#deps
-    const runner = new SessionRunner(this.#deps, lease)
+    const orphanedAt = isTakeover(lease) ? this.#meter.lastHeardOf(lease.takenFrom) : null
+    const runner = new SessionRunner(this.#deps, lease, orphanedAt)
     this.#runners.set(sessionId, runner)
     log.info({ sessionId, epoch: lease.epoch }, 'lease.claimed')
+    leasesClaimed.inc()
     if (isTakeover(lease)) this.#countTakeover()
     const channel = wakeChannel(prefix, sessionId)
     // What was published before the subscription stood is made up for by looking once.
@@ -115,6 +120,7 @@ export class Fleet {
 
   #countTakeover(): void {
     this.#takeoverCount += 1
+    takeoverCount.inc()
     const { redis, prefix, log } = this.#deps
     redis.incr(takeoversKey(prefix)).catch((err: unknown) => log.debug({ err }, 'takeover.not_counted'))
   }
@@ -168,6 +174,8 @@ export class Fleet {
     this.#workers = workers
     this.#round += 1
     this.#deaths.round(workers)
+    this.#meter.heard(workers, this.#deps.ttlMs)
+    this.#meter.holds(this.load, this.#deps.opens.waiting)
     this.#expectExpiry()
     const present = new Set(workers.map(({ incarnation }) => incarnation))
     // With others alive the first claim waits a round: they learn of this worker, and shares are computed with it.
@@ -187,6 +195,7 @@ export class Fleet {
   }
 
   #onFenced(incarnation: string): void {
+    trustLost.inc()
     for (const runner of this.#runners.values()) if (runner.lease.incarnation === incarnation) runner.fence()
     this.#workers = []
     this.#round = 0

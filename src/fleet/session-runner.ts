@@ -1,5 +1,5 @@
 // One held session for as long as its lease lasts: connects, drains, answers commands, carries out what the user asks for, hands over.
-import { sleep, withDeadline } from '../platform/clock.ts'
+import { monotonicMs, sleep, withDeadline } from '../platform/clock.ts'
 import { hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { SendQueueDrain } from '../messages/drain-queue.ts'
@@ -11,6 +11,7 @@ import { notConnected, serveCommands, type CommandHandlers } from '../sessions/s
 import type { SessionIntent, SessionRecord } from '../store/session-store.ts'
 import type { SessionCredentials } from '../whatsapp/whatsapp-client.ts'
 import { SessionConnector, type ConnectDeps } from './connect-session.ts'
+import { takeoverSeconds } from './fleet-metrics.ts'
 import { logOutSession, removeSession } from './leave-session.ts'
 import { SessionState } from './session-state.ts'
 
@@ -48,7 +49,8 @@ export class SessionRunner {
   #hasLoggedOut = false
   #serving: Promise<unknown> = Promise.resolve()
 
-  constructor(deps: RunnerDeps, lease: Lease) {
+  /** `orphanedAt`: when its worker was last heard of, for a session taken from a dead one. On the monotonic clock. */
+  constructor(deps: RunnerDeps, lease: Lease, orphanedAt: number | null = null) {
     this.lease = lease
     this.sessionId = lease.sessionId
     this.#log = deps.log.child({ sessionId: lease.sessionId, epoch: lease.epoch })
@@ -65,6 +67,8 @@ export class SessionRunner {
       ending,
       drain: () => this.#drain,
       opened: (client, isReconnect) => {
+        if (orphanedAt !== null) takeoverSeconds.observe((monotonicMs() - orphanedAt) / 1_000)
+        orphanedAt = null
         if (!this.#isReleasing) this.#drain.attach(client, isReconnect)
       },
       ready: () => this.#serve(),

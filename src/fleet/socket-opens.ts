@@ -4,6 +4,7 @@ import type { Log } from '../platform/log.ts'
 import { defineScript } from '../platform/redis-script.ts'
 import { socketOpensKey } from '../sessions/session-keys.ts'
 import type { LiveDeps } from '../sessions/live-session.ts'
+import { socketOpens } from './fleet-metrics.ts'
 
 /** Somebody waits at a screen for a pairing; a session after pairing (`restart`) is in the middle of it. */
 export const openPriorities = ['pairing', 'restart', 'probe', 'normal'] as const
@@ -62,7 +63,9 @@ export class SocketOpens {
       const waitMs = await this.#reserve()
       const dueAt = monotonicMs() + waitMs
       if (waitMs > 0) await sleep(waitMs, signal)
-      if (!signal.aborted && monotonicMs() - dueAt <= tooLateMs) return release
+      if (signal.aborted || monotonicMs() - dueAt > tooLateMs) continue
+      socketOpens.inc()
+      return release
     }
     release()
     return null

@@ -1,6 +1,7 @@
 // Builds what one session worker needs — store, vault, Redis connections, WhatsApp client — and starts its part of the fleet.
 import type { Config } from '../platform/config.ts'
 import type { Log } from '../platform/log.ts'
+import { SharedMetrics } from '../platform/metrics.ts'
 import { closeRedis, connectRedis, requireRedis } from '../platform/redis.ts'
 import { version } from '../platform/version.ts'
 import { retryContent } from '../messages/retry-content.ts'
@@ -67,10 +68,12 @@ export async function startFleet(config: Config, log: Log): Promise<RunningFleet
   })
   await ready(redis)
   await fleet.start()
+  const metrics = new SharedMetrics({ redis, prefix, name: 'session-worker', hostId: config.hostId, log })
   return {
     fleet,
     async stop(handOverMs) {
       await fleet.stop(handOverMs)
+      await metrics.close()
       watchdog.close()
       outage.close()
       queues.close()

@@ -5,7 +5,6 @@ import { authorize } from './authorize.ts'
 import { boardPath, type Board } from './bull-board.ts'
 import { createDashboard } from './dashboard.ts'
 import type { HttpDeps } from './http-deps.ts'
-import type { HttpMetrics } from './metrics.ts'
 import { mountRoutes } from './mount-routes.ts'
 import { strictPage, toolPage } from './page.ts'
 import { asAppError, sendProblem } from './problem.ts'
@@ -13,7 +12,6 @@ import { observeRequest, recordOf } from './request-record.ts'
 import { routeTable } from './route-table.ts'
 
 interface AppDeps extends HttpDeps {
-  observe: HttpMetrics['observe']
   board: Pick<Board, 'router'>
 }
 

@@ -13,13 +13,13 @@ import type { SecretBox } from '../webhooks/secret-box.ts'
 import { EndpointTester } from '../webhooks/test-endpoint.ts'
 import { Authenticator } from './authenticate.ts'
 import type { HttpDeps } from './http-deps.ts'
-import { createMetrics, type HttpMetrics } from './metrics.ts'
+import { createMetrics } from './metrics.ts'
 import { SessionCookies } from './session-cookie.ts'
 import { SignInLimiter } from './sign-in-limiter.ts'
 import { addWebhookMetrics } from './webhook-metrics.ts'
 
 interface DepsInput {
-  config: Pick<Config, 'redisPrefix' | 'webhookAllowedNetworks'> & Partial<Pick<Config, 'fleetMessagesPerSecond'>>
+  config: Pick<Config, 'redisPrefix' | 'webhookAllowedNetworks'> & Partial<Pick<Config, 'fleetMessagesPerSecond' | 'hostId'>>
   store: Store
   /** A 'producer' connection. */
   redis: Redis
@@ -31,7 +31,7 @@ interface DepsInput {
   streams?: StreamSettings
 }
 
-export function createHttpDeps(input: DepsInput): HttpDeps & Pick<HttpMetrics, 'observe'> & { close(): Promise<void> } {
+export function createHttpDeps(input: DepsInput): HttpDeps & { close(): Promise<void> } {
   const { config, store, redis, secretBox, adminKey, log, stopping } = input
   const prefix = config.redisPrefix
   const deliveryQueue = createDeliveryQueue(redis, prefix)
@@ -40,7 +40,8 @@ export function createHttpDeps(input: DepsInput): HttpDeps & Pick<HttpMetrics, '
   const eventStreams = new EventStreams({ redis, prefix, log }, input.streams)
   const endpointTester = new EndpointTester({ secretBox, guardPolicy })
   const cookies = new SessionCookies(adminKey)
-  const metrics = createMetrics(store, log)
+  const { hostId } = config
+  const metrics = createMetrics({ store, redis, prefix, log, ...(hostId === undefined ? {} : { hostId }) })
   addWebhookMetrics(metrics.registry, { redis, prefix, eventStreams, log })
   return {
     store,
@@ -71,10 +72,10 @@ export function createHttpDeps(input: DepsInput): HttpDeps & Pick<HttpMetrics, '
       fleetPerSecond: config.fleetMessagesPerSecond ?? null,
       log,
     }),
-    metrics: metrics.registry,
-    observe: metrics.observe,
+    metrics,
     stopping,
     close: async () => {
+      await metrics.close()
       queues.close()
       await deliveryQueue.close()
       await eventStreams.close()

@@ -1,6 +1,5 @@
 // What the routes work with; made once by the process and given to every handler.
 import type { Redis } from 'ioredis'
-import type { Registry } from 'prom-client'
 import type { Log } from '../platform/log.ts'
 import type { AcceptDeps } from '../messages/accept-message.ts'
 import type { SessionForecasts } from '../messages/forecast-session.ts'
@@ -31,7 +30,8 @@ export interface HttpDeps {
   endpointTester: EndpointTester
   accept: AcceptDeps & { messages: Pick<Store['messages'], 'cancel'>; queues: Pick<SendQueues, 'removeAll'> }
   forecasts: SessionForecasts
-  metrics: Registry
+  /** In Prometheus' text format. */
+  metrics: { render(): Promise<string> }
   /** Aborts when the process begins to stop. */
   stopping: AbortSignal
 }

@@ -1,39 +1,115 @@
-// Prometheus metrics of an API process: its own requests, and what it asks of the store when it is scraped.
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+// What Prometheus reads: the numbers of every process, and those of the whole fleet that are asked of Redis and the store at each reading.
+import type { Redis } from 'ioredis'
+import { Gauge, Registry } from 'prom-client'
+import { readFleet } from '../fleet/read-fleet.ts'
 import type { Log } from '../platform/log.ts'
+import { histogram, SharedMetrics } from '../platform/metrics.ts'
+import { createQueue } from '../platform/queue.ts'
 import type { Store } from '../store/store.ts'
+import { deadLetterQueueName } from '../webhooks/dead-letter-queue.ts'
+import { firstAttemptQueueName, replayQueueName, retryQueueName } from '../webhooks/delivery-queue.ts'
 
-export interface HttpMetrics {
-  registry: Registry
-  observe: (labels: { method: string; route: string; status: number }, seconds: number) => void
+interface MetricsDeps {
+  store: Pick<Store, 'sessions' | 'deliveries' | 'health'>
+  /** A 'producer' connection. */
+  redis: Redis
+  prefix: string
+  hostId?: string
+  log: Log
 }
 
-export function createMetrics(store: Pick<Store, 'sessions' | 'deliveries'>, log: Log): HttpMetrics {
+export interface HttpMetrics {
+  /** Of the fleet: only what no single process knows. */
+  registry: Registry
+  render(): Promise<string>
+  close(): Promise<void>
+}
+
+const requestSeconds = histogram(
+  'ujumbe_http_request_duration_seconds',
+  'Requests by route, method and status.',
+  [0.005, 0.025, 0.1, 0.5, 2, 10],
+  ['method', 'route', 'status'],
+)
+
+/** Of these the scores are shown by name; the others only count. */
+const sickestCount = 10
+const queueNames = [firstAttemptQueueName, retryQueueName, replayQueueName, deadLetterQueueName]
+
+export function observeHttp(labels: { method: string; route: string; status: number }, seconds: number): void {
+  requestSeconds.observe(labels, seconds)
+}
+
+export function createMetrics(deps: MetricsDeps): HttpMetrics {
+  const { store, redis, prefix, log } = deps
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry, prefix: 'ujumbe_' })
-  const requests = new Histogram({
-    name: 'ujumbe_http_request_duration_seconds',
-    help: 'Requests by route, method and status.',
-    labelNames: ['method', 'route', 'status'],
-    buckets: [0.005, 0.025, 0.1, 0.5, 2, 10],
-    registers: [registry],
-  })
-  const counted = (name: string, help: string, count: () => Promise<Record<string, number>>) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ['status'],
-      registers: [registry],
-      async collect() {
-        this.reset()
-        try {
-          for (const [status, value] of Object.entries(await count())) this.set({ status }, value)
-        } catch (err) {
-          log.debug({ err, metric: name }, 'metrics.read_failed')
-        }
-      },
-    })
-  counted('ujumbe_sessions', 'Sessions by status.', () => store.sessions.countByStatus())
-  counted('ujumbe_webhook_deliveries', 'Deliveries kept, by status.', () => store.deliveries.countByStatus())
-  return { registry, observe: (labels, seconds) => requests.observe(labels, seconds) }
+  const queues = queueNames.map((name) => createQueue(name, redis, prefix))
+  const shared = new SharedMetrics({ ...deps, name: 'api' })
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    new Gauge<Label>({ name: `ujumbe_${name}`, help, labelNames, registers: [registry] })
+
+  const sessions = gauge('sessions', 'Sessions by status.', ['status'])
+  const deliveries = gauge('webhook_deliveries', 'Deliveries kept, by status.', ['status'])
+  const levels = gauge('sessions_by_health', 'Scored sessions by level of health.', ['level'])
+  const scores = gauge('session_score', `Scores of the ${sickestCount} sickest sessions that are not at 100.`, ['session_id'])
+  const unfinished = gauge('messages_unfinished', 'Messages that wait or are on their way, by status.', ['status'])
+  const oldest = gauge('oldest_waiting_seconds', 'How long the oldest message that may leave now waits in a connected session.')
+  const jobs = gauge('queue_jobs', 'Jobs of the fixed queues, by state.', ['queue', 'state'])
+  const workers = gauge('workers', 'Session workers that live.')
+  const draining = gauge('workers_draining', 'Session workers that hand over and stop.')
+  const capacity = gauge('worker_capacity', 'Sessions that the living workers can hold.')
+  const unheld = gauge('sessions_unheld', 'Sessions that a worker should hold and none does.')
+  const heartbeat = gauge('worker_heartbeat_age_seconds', 'Age of the oldest heartbeat among living workers.')
+  const storeUp = gauge('store_up', '1 while the store answers.')
+  const redisUp = gauge('redis_up', '1 while Redis answers.')
+
+  const fromStore = async () => {
+    const [byStatus, kept, overview] = await Promise.all([
+      store.sessions.countByStatus(),
+      store.deliveries.countByStatus(),
+      store.health.overview(Date.now(), sickestCount),
+    ])
+    for (const [status, count] of Object.entries(byStatus)) sessions.set({ status }, count)
+    for (const [status, count] of Object.entries(kept)) deliveries.set({ status }, count)
+    for (const [level, count] of Object.entries(overview.levels)) levels.set({ level }, count)
+    scores.reset()
+    for (const { sessionId, score } of overview.sickest) scores.set({ session_id: sessionId }, score)
+    for (const [status, count] of Object.entries(overview.unfinished)) unfinished.set({ status }, count)
+    oldest.set(overview.oldestReadyAt === null ? 0 : Math.max(0, (Date.now() - overview.oldestReadyAt) / 1_000))
+  }
+  const fromRedis = async () => {
+    const fleet = await readFleet({ redis, prefix, sessions: store.sessions })
+    workers.set(fleet.workers.length)
+    draining.set(fleet.workers.filter((worker) => worker.draining).length)
+    capacity.set(fleet.totals.capacity)
+    unheld.set(fleet.totals.unheld)
+    heartbeat.set(Math.max(0, ...fleet.workers.map(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds)))
+    for (const queue of queues) {
+      const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed', 'prioritized')
+      for (const [state, count] of Object.entries(counts)) jobs.set({ queue: queue.name, state }, count)
+    }
+  }
+  /** What could not be read is left out: an old number would be a wrong one. */
+  const attempt = async (up: Gauge, values: Gauge[], read: () => Promise<void>) => {
+    try {
+      await read()
+      up.set(1)
+    } catch (err) {
+      for (const value of values) value.reset()
+      up.set(0)
+      log.debug({ err }, 'metrics.read_failed')
+    }
+  }
+  return {
+    registry,
+    render: async () => {
+      await attempt(storeUp, [sessions, deliveries, levels, scores, unfinished, oldest], fromStore)
+      await attempt(redisUp, [workers, draining, capacity, unheld, heartbeat, jobs], fromRedis)
+      return shared.render(registry)
+    },
+    close: async () => {
+      await shared.close()
+      for (const queue of queues) await queue.close()
+    },
+  }
 }

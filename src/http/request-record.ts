@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { newId } from '../platform/id.ts'
 import type { Log } from '../platform/log.ts'
+import { observeHttp } from './metrics.ts'
 import type { Caller } from './route.ts'
 
 export interface RequestRecord {
@@ -42,11 +43,10 @@ const quiet = new Set(['/livez', '/readyz', '/metrics'])
 
 interface ObserveDeps {
   log: Log
-  observe: (labels: { method: string; route: string; status: number }, seconds: number) => void
 }
 
 /** Logs and measures the request when its answer has gone, or its client. */
-export function observeRequest({ log, observe }: ObserveDeps, req: IncomingMessage, res: ServerResponse): void {
+export function observeRequest({ log }: ObserveDeps, req: IncomingMessage, res: ServerResponse): void {
   const record = recordOf(res)
   res.setHeader('X-Request-Id', record.requestId)
   res.once('close', () => {
@@ -55,7 +55,7 @@ export function observeRequest({ log, observe }: ObserveDeps, req: IncomingMessa
     const method = req.method ?? ''
     // 499: the client went away before it had its answer.
     const status = res.writableFinished || isStream ? res.statusCode : 499
-    if (!isStream) observe({ method, route: route ?? 'unknown', status }, durationMs / 1000)
+    if (!isStream) observeHttp({ method, route: route ?? 'unknown', status }, durationMs / 1000)
     log[quiet.has(route ?? '') ? 'debug' : 'info'](
       {
         requestId: record.requestId,

@@ -11,6 +11,7 @@ import type { MessageRecord, MessageStore } from '../store/message-store.ts'
 import type { SessionRecord, SessionStore } from '../store/session-store.ts'
 import { parseAddress } from '../whatsapp/address.ts'
 import { describeMessage } from './message-events.ts'
+import { acceptedCount } from './message-metrics.ts'
 import { canonicalJson, idempotencyTtlMs, newOutboundMessage, type MessageRequest } from './message.ts'
 import type { SendQueues } from './send-queue.ts'
 
@@ -117,6 +118,7 @@ async function accept(
   )
   switch (accepted.outcome) {
     case 'accepted':
+      acceptedCount.inc({ priority: accepted.message.priority })
       deps.announce(accepted.published)
       if (accepted.message.status === 'queued') await enqueue(deps, accepted.message)
       return { message: accepted.message, replayed: false, session, position: accepted.position }

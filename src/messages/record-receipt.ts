@@ -5,6 +5,7 @@ import type { MessageStore, StatusChange } from '../store/message-store.ts'
 import type { ReceiptUpdate } from '../whatsapp/whatsapp-client.ts'
 import type { SendQueueDrain } from './drain-queue.ts'
 import { describeMessage } from './message-events.ts'
+import { receiptCount } from './message-metrics.ts'
 import { retryStore } from './retry-store.ts'
 
 export interface ReceiptDeps {
@@ -35,7 +36,10 @@ export async function recordLateAck(
 async function advance(deps: ReceiptDeps, sessionId: string, whatsappIds: string[], change: StatusChange): Promise<void> {
   try {
     const write = () => deps.messages.advanceByWhatsappId(sessionId, whatsappIds, change, describeMessage)
-    for (const { published } of await retryStore(write, deps)) deps.announce(published)
+    for (const { published } of await retryStore(write, deps)) {
+      receiptCount.inc({ status: change.to })
+      deps.announce(published)
+    }
   } catch (err) {
     if (deps.ending.aborted) throw err
     deps.log.error({ err, sessionId, status: change.to }, 'receipt.lost')

@@ -4,6 +4,7 @@ import type { PublishedEvent } from '../store/event-store.ts'
 import type { MessageRecord, MessageStore, StatusChange } from '../store/message-store.ts'
 import type { OutgoingMessage, SendOutcome } from '../whatsapp/whatsapp-client.ts'
 import { describeMessage } from './message-events.ts'
+import { ackSeconds, sendCount, waitSeconds } from './message-metrics.ts'
 import { isOutcomeUnknown, isSendingTooLong, maxSockets } from './message.ts'
 import { outgoingMessage } from './outgoing-message.ts'
 import { retryStore } from './retry-store.ts'
@@ -48,10 +49,15 @@ export async function sendMessage(deps: SendDeps, sessionId: string, id: string)
 
 async function deliverTaken(deps: SendDeps, message: MessageRecord, resend: boolean): Promise<SendVerdict> {
   const startedAt = performance.now()
+  const { queued, sending } = message.reachedAt
+  if (!resend && queued !== undefined && sending !== undefined)
+    waitSeconds.observe({ priority: message.priority }, Math.max(0, sending - queued) / 1_000)
   const outcome = await deps.deliver(await outgoingMessage(deps.messages, message))
+  sendCount.inc({ outcome: outcome.kind })
   const fields = { messageId: message.id, attempt: message.attemptCount, durationMs: Math.round(performance.now() - startedAt) }
   switch (outcome.kind) {
     case 'acked':
+      ackSeconds.observe((performance.now() - startedAt) / 1_000)
       // WhatsApp counts in whole seconds: no time line may run backwards for that.
       await record(deps, message, {
         to: 'sent',
@@ -81,6 +87,7 @@ function isHopeless(message: MessageRecord): boolean {
 }
 
 async function giveUp(deps: SendDeps, message: MessageRecord): Promise<SendVerdict> {
+  sendCount.inc({ outcome: 'gave_up' })
   const detail = `No acknowledgement from WhatsApp after ${message.attemptCount} tries. It may or may not have arrived.`
   await record(deps, message, { to: 'failed', at: Date.now(), error: { code: 'outcome_unknown', detail } })
   deps.log.warn({ messageId: message.id, attempt: message.attemptCount, code: 'outcome_unknown' }, 'message.failed')

@@ -4,6 +4,7 @@ import { monotonicMs } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { MessageStore, NewContacts, PacingFacts } from '../store/message-store.ts'
 import type { SessionRecord, SessionStore } from '../store/session-store.ts'
+import { countPacingWait } from './message-metrics.ts'
 import {
   allowanceOn,
   countsAsNewContact,
@@ -98,7 +99,13 @@ export class SessionPacer {
     if (pace.intervalMs === null && pace.recipientMs === null) return isReleased
     const { redis, prefix } = this.#deps
     const { intervalMs, burst } = pace
-    await openPace(redis, prefix, { sessionId: this.#sessionId, intervalMs, burst, rampSince: this.#reconnectedAt })
+    await openPace(redis, prefix, {
+      sessionId: this.#sessionId,
+      intervalMs,
+      burst,
+      rampSince: this.#reconnectedAt,
+      isNew: this.#reconnectedAt === null,
+    })
     return isReleased
   }
 
@@ -201,6 +208,7 @@ export class SessionPacer {
       heldUntil: Math.ceil(heldUntil),
     })
     if (!isHeld) return { kind: 'go' }
+    countPacingWait(heldBy, heldUntil - Date.now())
     this.#deps.log.debug({ messageId: id, heldBy, heldUntil }, 'message.held')
     return { kind: 'aside', until: Math.ceil(heldUntil) }
   }
@@ -227,10 +235,12 @@ export class SessionPacer {
         this.#admitted = { id, recipient, at }
         this.#turnAt = null
         this.#notBefore = at + answer.waitMs
+        if (answer.waitMs > 0) countPacingWait('session', answer.waitMs)
         return { kind: 'go' }
       case 'recipient':
         return this.#hold(id, { heldBy: 'recipient', heldUntil: Date.now() + answer.waitMs })
       case 'fleet':
+        countPacingWait('fleet', answer.waitMs)
         this.#turnAt = answer.isTurnKept ? at + answer.waitMs : null
         this.#notBefore = at + answer.waitMs
         return { kind: 'wait' }

@@ -5,6 +5,7 @@ import type { PublishedEvent } from '../store/event-store.ts'
 import type { MessageRecord, MessageStore } from '../store/message-store.ts'
 import type { InboundMessage } from '../whatsapp/whatsapp-client.ts'
 import { describeMessage } from './message-events.ts'
+import { receivedCount } from './message-metrics.ts'
 import { retryStore } from './retry-store.ts'
 
 export interface InboundDeps {
@@ -23,7 +24,9 @@ export async function storeInbound(deps: InboundDeps, sessionId: string, inbound
   const message = inboundMessage(sessionId, inbound, Date.now())
   try {
     const stored = await retryStore(() => deps.messages.storeInbound(message, describeMessage), deps)
-    if (stored) deps.announce(stored.published)
+    if (!stored) return
+    receivedCount.inc()
+    deps.announce(stored.published)
   } catch (err) {
     if (deps.ending.aborted) throw err
     deps.log.error({ err, sessionId, messageId: message.id }, 'inbound.lost')

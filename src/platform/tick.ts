@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis'
 import { jittered } from './backoff.ts'
 import { withDeadline } from './clock.ts'
 import type { Log } from './log.ts'
+import { counter, histogram } from './metrics.ts'
 import { closeWorker, createQueue, createWorker } from './queue.ts'
 import { redisKey } from './redis.ts'
 
@@ -26,6 +27,9 @@ interface TickDeps {
 export interface RunningTicks {
   close(deadlineMs: number): Promise<void>
 }
+
+const tickSeconds = histogram('ujumbe_tick_seconds', 'Runs of repeating work, by tick.', [0.01, 0.05, 0.25, 1, 5, 20], ['tick'])
+const tickFailures = counter('ujumbe_tick_failures_total', 'Runs of repeating work that failed, by tick.', ['tick'])
 
 export const tickQueueName = 'ticks'
 /** A Redis that lost its data has forgotten the schedulers: they are written again this often, and at each reconnect. */
@@ -102,8 +106,10 @@ async function runOnce(deps: TickDeps, tick: Tick, stopping: AbortSignal): Promi
   }, lockMs / 3)
   try {
     const result = await withDeadline(tick.run(AbortSignal.any([stopping, deadline.signal])), tick.deadlineMs + lateMs)
+    tickSeconds.observe({ tick: tick.name }, (performance.now() - startedAt) / 1_000)
     log.debug({ tick: tick.name, result, durationMs: Math.round(performance.now() - startedAt) }, 'tick.ran')
   } catch (err) {
+    tickFailures.inc({ tick: tick.name })
     log.error({ err, tick: tick.name }, 'tick.failed')
   } finally {
     clearTimeout(timer)

@@ -23,6 +23,17 @@ export interface SessionWork {
   sendingSince: number | null
 }
 
+/** Of all sessions together. */
+export interface FleetHealth {
+  /** Scored sessions by level. */
+  levels: Record<string, number>
+  /** Lowest scores first, none of 100. */
+  sickest: { sessionId: string; score: number }[]
+  unfinished: Record<'scheduled' | 'queued' | 'sending', number>
+  /** When the message was last touched that waits longest in a connected session with nothing that keeps it back. */
+  oldestReadyAt: number | null
+}
+
 /** An outbound message that WhatsApp has acknowledged. */
 export interface AckedMessage {
   /** The chat's canonical JID. */
@@ -44,6 +55,8 @@ export interface HealthStore {
   work(sessionIds: readonly string[], now: number): Promise<Map<string, SessionWork>>
   /** Messages sent (acknowledged) and received between two revisions of its work, the second included. */
   traffic(sessionId: string, after: number, until: number): Promise<{ sentCount: number; receivedCount: number }>
+  /** For operators; `limit` bounds `sickest`. */
+  overview(now: number, limit: number): Promise<FleetHealth>
   /** Newest accepted first. */
   acked(sessionId: string, limit: number): Promise<AckedMessage[]>
 }

@@ -5,6 +5,7 @@ import { hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { version } from '../platform/version.ts'
 import type { DeliveryRecord, DeliveryStore, EventRecord, EventStore } from '../store/event-store.ts'
+import { attemptSeconds, delaySeconds } from './delivery-metrics.ts'
 import type { DeadLetterQueue } from './dead-letter-queue.ts'
 import { isReservedHeader } from './endpoint.ts'
 import type { EndpointBreakers } from './endpoint-breaker.ts'
@@ -139,6 +140,8 @@ async function record(
       ? { status: 'dead' as const, nextAttemptAt: null, deadReason: 'endpoint_gone' }
       : nextStep(delivery.attemptCount + 1, result.retryAfterMs, now, Math.random, deps.retryDelaysMs)
   await patiently(() => deps.deliveries.recordAttempt(delivery.id, { at, status, durationMs, error, answer }, next))
+  attemptSeconds.observe({ outcome: next.status }, durationMs / 1_000)
+  if (succeeded) delaySeconds.observe(Math.max(0, now - delivery.createdAt) / 1_000)
   deps.log.debug(
     {
       deliveryId: delivery.id,

@@ -13,6 +13,7 @@ import {
   replayQueueName,
   retryQueueName,
 } from './delivery-queue.ts'
+import { countOutcome } from './delivery-metrics.ts'
 import { breakerDefaults, EndpointBreakers } from './endpoint-breaker.ts'
 import { EndpointGates, gateDefaults, type GateSettings } from './endpoint-gate.ts'
 import { EndpointHistory } from './endpoint-history.ts'
@@ -87,8 +88,8 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
     timeoutMs: settings.answerTimeoutMs,
   }
   const replayDeps = { ...deliverDeps, gates: new EndpointGates(settings.replayGate) }
-  const workerDeps = { redis, prefix, log, deliver: async (job: Job) => deliverEvent(deliverDeps, job) }
-  const replayWorkerDeps = { ...workerDeps, deliver: async (job: Job) => deliverEvent(replayDeps, job) }
+  const workerDeps = { redis, prefix, log, deliver: async (job: Job) => countOutcome(deliverEvent(deliverDeps, job)) }
+  const replayWorkerDeps = { ...workerDeps, deliver: async (job: Job) => countOutcome(deliverEvent(replayDeps, job)) }
   const again = async (deliveryId: string) => redeliver({ ...store, deliveryQueue, log }, deliveryId)
   const workers = [
     createDeliveryWorker(firstAttemptQueueName, workerDeps, firstAttemptConcurrency),

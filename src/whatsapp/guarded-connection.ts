@@ -3,6 +3,9 @@ import { Agent as HttpAgent, type ClientRequestArgs } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { counter } from '../platform/metrics.ts'
+
+const refusedFrames = counter('ujumbe_fenced_frames_total', 'Writes to WhatsApp refused because the lease was no longer trusted.')
 
 interface GuardedConnectionDeps {
   url: string
@@ -60,6 +63,7 @@ function guardWrites(socket: Socket, deps: GuardedConnectionDeps): void {
     socket.destroy(refusal)
     const callback = args.findLast((arg) => typeof arg === 'function') as ((error: Error) => void) | undefined
     if (callback) queueMicrotask(() => callback(refusal))
+    refusedFrames.inc()
     deps.onRefused()
     return false
   }

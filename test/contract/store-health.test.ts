@@ -35,6 +35,25 @@ describeStores('health', (t) => {
     expect(all.get(idle)).toEqual({ revision: 0, depth: 0, oldestQueuedAt: null, readySince: null, sendingSince: null })
   })
 
+  test('all together: levels, the sickest, what waits and since when', async () => {
+    const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
+    const health = (score: number, level: string) => ({ score, level, reason: null, at: 1 })
+    await t.store.sessions.setHealth(id, health(40, 'critical'), tellsNothing)
+    await t.store.sessions.setHealth(other, health(100, 'healthy'), tellsNothing)
+    await accept(id, { createdAt: 1_000, recipient: '254700000001@s.whatsapp.net' })
+    const taken = await accept(other, { createdAt: 2_000, recipient: '254700000002@s.whatsapp.net' })
+    await take(other, taken.id, 3_000)
+    const overview = await t.store.health.overview(5_000, 5)
+    expect(overview).toEqual({
+      levels: { critical: 1, healthy: 1 },
+      sickest: [{ sessionId: id, score: 40 }],
+      unfinished: { scheduled: 0, queued: 1, sending: 1 },
+      oldestReadyAt: null,
+    })
+    await t.store.sessions.update(id, 1, { status: 'connected' }, tellsNothing)
+    expect((await t.store.health.overview(5_000, 5)).oldestReadyAt).toBeGreaterThan(0)
+  })
+
   test('what was acknowledged, newest accepted first, and whether it arrived', async () => {
     const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
     const outcomes = ['sent', 'delivered', 'read', 'failed', 'sent'] as const

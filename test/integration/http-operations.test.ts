@@ -228,7 +228,7 @@ describe('reference', () => {
     await api.call('GET', `/v1/sessions/${id}`, { key })
     const { text } = await api.call('GET', '/metrics', { key: api.adminKey })
     expect(text).toMatch(
-      /ujumbe_http_request_duration_seconds_count\{method="GET",route="\/v1\/sessions\/\{sessionId\}",status="200"\} \d/,
+      /ujumbe_http_request_duration_seconds_count\{method="GET",route="\/v1\/sessions\/\{sessionId\}",status="200",process="api",host="[^"]+",pid="\d+"\} \d/,
     )
     expect(text).toMatch(/ujumbe_sessions\{status="pending"\} \d/)
     expect(text).toContain('ujumbe_nodejs_eventloop_lag_seconds')

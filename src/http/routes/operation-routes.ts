@@ -53,13 +53,13 @@ export function operationRoutes(others: readonly Route[]): Route[] {
       ...open,
       id: 'metrics',
       path: '/metrics',
-      summary: 'Prometheus metrics of this process',
+      summary: 'Prometheus metrics of all processes',
       access: 'admin',
       answers: { 200: { description: 'Metrics.', alsoAs: ['text/plain'] } },
       errors: [],
       handle: async ({ metrics }: HttpDeps) => ({
         status: 200,
-        raw: { type: metrics.contentType, data: await metrics.metrics() },
+        raw: { type: 'text/plain; version=0.0.4; charset=utf-8', data: await metrics.render() },
       }),
     }),
   ]

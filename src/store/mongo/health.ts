@@ -1,6 +1,6 @@
 // Health samples in MongoDB.
 import type { EventType } from '../event-store.ts'
-import type { HealthSample, HealthStore, SessionWork } from '../health-store.ts'
+import type { FleetHealth, HealthSample, HealthStore, SessionWork } from '../health-store.ts'
 import type { MongoDatabase } from './database.ts'
 
 export function createHealth(db: MongoDatabase): HealthStore {
@@ -58,10 +58,15 @@ export function createHealth(db: MongoDatabase): HealthStore {
         return { sentCount, receivedCount }
       }),
 
+    overview: (now, limit) => db.read(() => overviewOf(db, now, limit)),
+
     acked: (sessionId, limit) =>
       db.read(async () => {
         const found = await db.models.messages
-          .find({ sessionId, status: { $in: ['sent', 'delivered', 'read', 'played'] } }, { status: 1, recipient: 1, reachedAt: 1 })
+          .find(
+            { sessionId, status: { $in: ['sent', 'delivered', 'read', 'played'] } },
+            { status: 1, recipient: 1, reachedAt: 1 },
+          )
           .sort({ createdAt: -1, _id: -1 })
           .limit(limit)
           .lean()
@@ -69,6 +74,43 @@ export function createHealth(db: MongoDatabase): HealthStore {
           sent === undefined ? [] : [{ recipient, sendingAt: sending ?? sent, sentAt: sent, isDelivered: status !== 'sent' }],
         )
       }),
+  }
+}
+
+async function overviewOf(db: MongoDatabase, now: number, limit: number): Promise<FleetHealth> {
+  const { sessions, messages } = db.models
+  const scored = { deletedAt: null, health: { $ne: null } }
+  const [levels, sickest, connected, scheduled, unfinished] = await Promise.all([
+    sessions.aggregate<{ _id: string; count: number }>([
+      { $match: scored },
+      { $group: { _id: '$health.level', count: { $sum: 1 } } },
+    ]),
+    sessions
+      .find({ ...scored, 'health.score': { $lt: 100 } }, { health: 1 })
+      .sort({ 'health.score': 1, _id: 1 })
+      .limit(limit)
+      .lean(),
+    sessions.find({ status: 'connected', deletedAt: null }, { _id: 1 }).lean(),
+    messages.countDocuments({ status: 'scheduled' }),
+    messages.aggregate<{ _id: { sessionId: string; status: 'queued' | 'sending' }; count: number; readyAt: number | null }>([
+      { $match: { unfinished: true } },
+      {
+        $group: {
+          _id: { sessionId: '$sessionId', status: '$status' },
+          count: { $sum: 1 },
+          readyAt: { $min: { $cond: [{ $lte: [{ $ifNull: ['$heldUntil', 0] }, now] }, '$updatedAt', null] } },
+        },
+      },
+    ]),
+  ])
+  const count = (status: 'queued' | 'sending') =>
+    unfinished.filter(({ _id }) => _id.status === status).reduce((sum, group) => sum + group.count, 0)
+  const isConnected = new Set(connected.map(({ _id }) => _id))
+  return {
+    levels: Object.fromEntries(levels.map((group) => [group._id, group.count])),
+    sickest: sickest.map(({ _id, health }) => ({ sessionId: _id, score: health?.score ?? 0 })),
+    unfinished: { scheduled, queued: count('queued'), sending: count('sending') },
+    oldestReadyAt: earliest(unfinished.map(({ _id, readyAt }) => (isConnected.has(_id.sessionId) ? readyAt : null))),
   }
 }
 

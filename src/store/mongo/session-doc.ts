@@ -1,6 +1,6 @@
 // Sessions as documents of MongoDB and back, and the fence that every write of a holder passes.
 import type { ClientSession } from 'mongoose'
-import { AppError } from '../../platform/errors.ts'
+import { staleEpoch } from '../fenced-writes.ts'
 import type { SessionRecord } from '../session-store.ts'
 import type { MongoDatabase } from './database.ts'
 import type { SessionDoc } from './schemas.ts'
@@ -28,6 +28,6 @@ export async function passFence(
   const found = await db.models.sessions
     .findOneAndUpdate({ _id: sessionId, epoch }, { $inc: { fence: 1 } }, { session, returnDocument: 'after' })
     .lean()
-  if (!found) throw new AppError('stale_epoch')
+  if (!found) throw staleEpoch()
   return toSession(found)
 }

@@ -1,5 +1,5 @@
 // Health samples in SQLite.
-import type { AckedMessage, HealthSample, HealthStore, SessionWork } from '../health-store.ts'
+import type { AckedMessage, FleetHealth, HealthSample, HealthStore, SessionWork } from '../health-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
 export function createHealth(db: SqliteDatabase): HealthStore {
@@ -64,6 +64,8 @@ export function createHealth(db: SqliteDatabase): HealthStore {
         return { sentCount: Number(row?.['sent']), receivedCount: Number(row?.['received']) }
       }),
 
+    overview: (now, limit) => db.read(() => overviewOf(db, now, limit)),
+
     acked: (sessionId, limit) => db.read(() => listAcked(db, sessionId, limit)),
   }
 }
@@ -92,6 +94,36 @@ function workOf(db: SqliteDatabase, sessionId: string, now: number): SessionWork
   )
   work.sendingSince = earlier(null, sending.get(sessionId)?.['at'])
   return work
+}
+
+function overviewOf(db: SqliteDatabase, now: number, limit: number): FleetHealth {
+  const byLevel = db.sql(
+    `SELECT health ->> 'level' AS level, count(*) AS count FROM sessions
+     WHERE deleted_at IS NULL AND health IS NOT NULL GROUP BY level`,
+  )
+  const sickest = db.sql(
+    `SELECT id AS sessionId, health ->> 'score' AS score FROM sessions
+     WHERE deleted_at IS NULL AND health ->> 'score' < 100 ORDER BY score, id LIMIT ?`,
+  )
+  const waiting = db.sql(`SELECT count(*) AS count FROM messages WHERE status IN ('queued', 'sending')`).get()
+  const sending = db.sql(`SELECT count(*) AS count FROM messages WHERE status IN ('queued', 'sending') AND status = 'sending'`)
+  const scheduled = db.sql(`SELECT count(*) AS count FROM messages WHERE status = 'scheduled'`).get()
+  const oldest = db.sql(
+    `SELECT min(m.updated_at) AS at FROM sessions s CROSS JOIN messages m ON m.session_id = s.id
+     WHERE s.status = 'connected' AND s.deleted_at IS NULL AND m.status IN ('queued', 'sending')
+       AND (m.held_until IS NULL OR m.held_until <= ?)`,
+  )
+  const sendingCount = Number(sending.get()?.['count'])
+  return {
+    levels: Object.fromEntries(byLevel.all().map(({ level, count }) => [String(level), Number(count)])),
+    sickest: sickest.all(limit).map((row) => ({ sessionId: String(row['sessionId']), score: Number(row['score']) })),
+    unfinished: {
+      scheduled: Number(scheduled?.['count']),
+      queued: Number(waiting?.['count']) - sendingCount,
+      sending: sendingCount,
+    },
+    oldestReadyAt: earlier(null, oldest.get(now)?.['at']),
+  }
 }
 
 function earlier(known: number | null, other: unknown): number | null {

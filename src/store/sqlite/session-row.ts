@@ -1,5 +1,5 @@
 // Sessions as rows of SQLite and back.
-import { AppError } from '../../platform/errors.ts'
+import { staleEpoch } from '../fenced-writes.ts'
 import type { SessionIntent, SessionRecord, SessionSettings, SessionStatus } from '../session-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
@@ -66,7 +66,7 @@ export function findSession(db: SqliteDatabase, id: string): SessionRecord | nul
 /** @throws AppError `stale_epoch` when the stored epoch is another one, or the session is gone. Must run inside `write`. */
 export function requireEpoch(db: SqliteDatabase, sessionId: string, epoch: number): void {
   const row = db.sql('SELECT epoch FROM sessions WHERE id = ?').get(sessionId)
-  if (row?.['epoch'] !== epoch) throw new AppError('stale_epoch')
+  if (row?.['epoch'] !== epoch) throw staleEpoch()
 }
 
 const columns = `id, epoch, status, claimable, intent, intent_revision, deleted_at, created_at, updated_at, last_event_at,

@@ -1,6 +1,6 @@
 // Sessions in SQLite.
-import { AppError } from '../../platform/errors.ts'
 import { decodeCursor, toPage } from '../cursor.ts'
+import { staleEpoch } from '../fenced-writes.ts'
 import type { Describe, Outcome } from '../event-store.ts'
 import {
   sessionStatuses,
@@ -23,7 +23,7 @@ export function createSessions(db: SqliteDatabase): SessionStore {
   }
   const held = (id: string, epoch: number): SessionRecord => {
     const session = findSession(db, id)
-    if (session?.epoch !== epoch) throw new AppError('stale_epoch')
+    if (session?.epoch !== epoch) throw staleEpoch()
     return session
   }
 
