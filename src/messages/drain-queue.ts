@@ -12,6 +12,7 @@ import type { OutgoingMessage, SendOutcome, WhatsAppClient } from '../whatsapp/w
 import { compareQueue } from './compare-queue.ts'
 import { HeldMessages } from './held-messages.ts'
 import { InFlight } from './in-flight.ts'
+import { tellStranded } from './requeue-stranded.ts'
 import { sendMessage, type SendVerdict } from './send-message.ts'
 import type { SendJob, SendQueues, SendWorker } from './send-queue.ts'
 import { SessionPacer, type PacerDeps } from './session-pacer.ts'
@@ -110,6 +111,7 @@ export class SendQueueDrain {
       if (this.#pacer.waitMs > 0 && now - this.#comparedAt < comparedMs) return
       this.#mustRecover = true
     }
+    if (reason === 'stranded') this.#mustRecover = true
     if (reason === 'settings') this.#pacer.reconsider()
     this.#kick()
   }
@@ -212,6 +214,7 @@ export class SendQueueDrain {
     // Time has passed. Without the lease the job stays where it is, for the new holder; if the lease comes back, for us.
     if (!this.#deps.lease.isTrusted() || this.#mustRecover) {
       this.#mustRecover = true
+      if (!this.#deps.lease.isTrusted()) await tellStranded(this.#deps.queues, this.#sessionId)
       return true
     }
     const admission = await this.#pacer.admit(job.id as string, !this.#held.isEmpty)

@@ -39,6 +39,14 @@ export async function requeueStranded(deps: RequeueDeps): Promise<number> {
   }
 }
 
+/**
+ * A holder that lost its lease got a job after all: while its command waited for Redis, its successor may have recovered the queue, and no job
+ * would come to that one until the next tick.
+ */
+export async function tellStranded({ redis, prefix }: { redis: Redis; prefix: string }, sessionId: string): Promise<void> {
+  await wakeSession(redis, prefix, sessionId, 'stranded')
+}
+
 async function failOverdue(deps: RequeueDeps, sessionId: string, now: number): Promise<void> {
   const sending = await deps.messages.list({ sessionId, status: 'sending', limit: lanes.length })
   for (const message of sending.data.filter((each) => isSendingTooLong(each, now))) {

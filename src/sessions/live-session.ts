@@ -145,8 +145,11 @@ export async function clearLiveSession({ redis, prefix }: LiveDeps, sessionId: s
   await clearScript(redis, [liveKey(prefix, sessionId), qrKey(prefix, sessionId), pairingCodeKey(prefix, sessionId)], [epoch])
 }
 
-/** Why a holder is woken: a queued message, a command, a new intent of the user, other settings, or a queue to compare with the store. */
-export type WakeReason = 'message' | 'command' | 'intent' | 'settings' | 'compare'
+/**
+ * Why a holder is woken: a queued message, a command, a new intent of the user, other settings, a queue to compare with the store, or a job
+ * that a former holder has taken and cannot give back (`stranded`).
+ */
+export type WakeReason = 'message' | 'command' | 'intent' | 'settings' | 'compare' | 'stranded'
 
 /**
  * Wakes the holder. `intent` (create, connect, disconnect, logout, delete; publish it after the store has it) also asks the fleet to claim

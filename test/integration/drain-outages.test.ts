@@ -71,6 +71,38 @@ test('a repair of the queue that breaks off in the middle is made again', async 
   queues.close()
 })
 
+test('a job that a former holder takes late is at once given to the present one', async () => {
+  const queues = new SendQueues(rig.connect('worker'), rig.prefix)
+  const createWorker = queues.createWorker.bind(queues)
+  const { promise: redisIsBack, resolve: letItTake } = Promise.withResolvers<void>()
+  let isAsking = false
+  queues.createWorker = (sessionId) => {
+    const worker = createWorker(sessionId)
+    const getNextJob = worker.getNextJob.bind(worker)
+    worker.getNextJob = async (...args) => {
+      isAsking = true
+      await redisIsBack
+      return getNextJob(...args)
+    }
+    return worker
+  }
+  const former = await rig.hold(1, { queues })
+  former.drain.attach(new ScriptedClient())
+  await waitFor('its command is on the way', () => isAsking)
+  former.lease.trusted = false
+
+  const { drain } = await rig.hold(2)
+  await drain.recover()
+  const messages = await rig.acceptMany(3)
+  letItTake()
+  await waitFor('it has taken the first', async () => (await rig.activeCount()) === 1)
+  const client = new ScriptedClient()
+  drain.attach(client)
+  await rig.allReach('sent', messages)
+  expect(ids(client.frames)).toEqual(ids(messages))
+  queues.close()
+})
+
 test('while Redis does not answer, detaching and closing do not wait for it', async () => {
   const own = await startTestRedis()
   const other = await openSendRig(own)

@@ -4,10 +4,10 @@ import { unpaced } from '../../scripts/support/api-client.ts'
 import { acceptMessage, type AcceptDeps } from '../../src/messages/accept-message.ts'
 import { SendQueueDrain, type DrainDeps } from '../../src/messages/drain-queue.ts'
 import type { MessageRequest } from '../../src/messages/message.ts'
-import { SendQueues } from '../../src/messages/send-queue.ts'
+import { SendQueues, sendQueueName } from '../../src/messages/send-queue.ts'
 import { sha256Hex } from '../../src/platform/crypto.ts'
 import { newId } from '../../src/platform/id.ts'
-import { closeRedis, connectRedis, type RedisRole } from '../../src/platform/redis.ts'
+import { bullPrefix, closeRedis, connectRedis, type RedisRole } from '../../src/platform/redis.ts'
 import { wakeChannel } from '../../src/sessions/session-keys.ts'
 import { wakeSession, type WakeReason } from '../../src/sessions/live-session.ts'
 import { newSession } from '../../src/sessions/session.ts'
@@ -157,6 +157,11 @@ export class SendRig {
     if (!session) throw new Error('the session is gone')
     await this.store.sessions.edit(this.sessionId, { settings: { ...session.settings, ...changes } })
     await wakeSession(this.accepting.redis, this.prefix, this.sessionId, 'settings')
+  }
+
+  /** Jobs that some holder has in hand. */
+  async activeCount(): Promise<number> {
+    return this.accepting.redis.llen(`${bullPrefix(this.prefix)}:${sendQueueName(this.sessionId)}:active`)
   }
 
   async statuses(ids: readonly { id: string }[]): Promise<(MessageStatus | undefined)[]> {
