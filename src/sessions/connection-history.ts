@@ -64,7 +64,7 @@ async function push(
     .lpush(list, JSON.stringify(entry))
     .ltrim(list, 0, count - 1)
     .pexpire(list, keepMs)
-    .zadd(troubled, entry.at, sessionId)
+    .zadd(troubled, 'GT', entry.at, sessionId)
     .pexpire(troubled, troubledMs)
     .exec()
 }

@@ -79,7 +79,7 @@ describe('uptime', () => {
     const note = fc.record({ at: fc.integer({ min: now - 3 * hour, max: now + hour }), to: fc.constantFrom('up', 'down', 'off') })
     fc.assert(
       fc.property(fc.array(note, { maxLength: 30 }), fc.boolean(), fc.boolean(), (notes, isConnected, isWanted) => {
-        const { upMs, downMs } = connectedTime(notes as ConnectionChange[], { ...window, isConnected, isWanted })
+        const { upMs, downMs } = connectedTime(notes, { ...window, isConnected, isWanted })
         expect(Math.min(upMs, downMs)).toBeGreaterThanOrEqual(0)
         expect(upMs + downMs).toBeLessThanOrEqual(hour)
       }),

@@ -1,0 +1,129 @@
+// The health tick on a real store and a real Redis: what it keeps, what it tells, what it spares.
+import { Redis } from 'ioredis'
+import { pino } from 'pino'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { SessionScorer } from '../../src/health/score-sessions.ts'
+import {
+  listTroubled,
+  readConnectionHistories,
+  recordReconnect,
+  recordWatchdogAction,
+} from '../../src/sessions/connection-history.ts'
+import { reconnectsKey, trafficKey, workersKey } from '../../src/sessions/session-keys.ts'
+import type { PublishedEvent } from '../../src/store/event-store.ts'
+import type { SessionRecord } from '../../src/store/session-store.ts'
+import { newSession } from '../support/records.ts'
+import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { openTestSqlite, type TestStore } from '../support/store.ts'
+
+let testRedis: TestRedis
+let testStore: TestStore
+let redis: Redis
+const prefix = 'tick'
+const published: PublishedEvent[] = []
+const signal = new AbortController().signal
+beforeAll(async () => {
+  ;[testRedis, testStore] = await Promise.all([startTestRedis(), openTestSqlite()])
+  redis = new Redis({ path: testRedis.socketPath })
+})
+afterAll(async () => {
+  redis.disconnect()
+  await Promise.all([testRedis.close(), testStore.close()])
+})
+
+const newScorer = () =>
+  new SessionScorer({
+    store: testStore.store,
+    redis,
+    prefix,
+    announce: (events) => published.push(...events),
+    log: pino({ level: 'silent' }),
+  })
+const addSession = async (changes: Partial<SessionRecord> = {}) => {
+  const now = Date.now()
+  const input = newSession({ status: 'connected', lastConnectedAt: now - 600_000, lastEventAt: now, ...changes })
+  await testStore.store.sessions.create(input, () => [])
+  return input.session.id
+}
+const heard = async (...ids: string[]) => {
+  await redis.zadd(workersKey(prefix), Date.now(), 'w1')
+  await redis.hset(trafficKey(prefix, 'w1'), Object.fromEntries(ids.map((id) => [id, Date.now()])))
+}
+const healthOf = async (id: string) => (await testStore.store.sessions.get(id))?.health
+const told = (id: string) => published.filter(({ event }) => event.sessionId === id)
+
+test('a first score that is good tells nobody; what does not change is not written again; a new level is told once', async () => {
+  const id = await addSession()
+  await heard(id)
+  const scorer = newScorer()
+  await scorer.tick(signal)
+  const first = await healthOf(id)
+  expect(first).toMatchObject({ score: 100, level: 'healthy', reason: null })
+  await scorer.tick(signal)
+  expect(await healthOf(id)).toEqual(first)
+  expect(await testStore.store.health.list(id, 0, 10)).toHaveLength(1)
+  expect(told(id)).toEqual([])
+
+  for (let n = 0; n < 5; n += 1) await recordReconnect({ redis, prefix }, id, { at: Date.now(), reason: 'connection_closed' })
+  await recordWatchdogAction({ redis, prefix }, id, { at: Date.now(), action: 'reconnect', reason: 'deaf' })
+  // Another scheduler's turn.
+  await newScorer().tick(signal)
+  await scorer.tick(signal)
+  expect(await healthOf(id)).toMatchObject({ level: 'recovering', reason: { code: 'reconnects' } })
+  expect(told(id)).toMatchObject([
+    { event: { type: 'session.health', data: { session: { id, health: { level: 'recovering' } } } } },
+  ])
+  const [, second, ...more] = await testStore.store.health.list(id, 0, 10)
+  expect(second?.actions).toEqual([{ action: 'reconnect', reason: 'deaf' }])
+  expect(more).toEqual([])
+})
+
+test('a session that was never connected has no score, one that is deleted or unknown disturbs nothing', async () => {
+  const fresh = await addSession({ status: 'pairing', lastConnectedAt: null })
+  const gone = await addSession({ status: 'logged_out' })
+  await testStore.store.sessions.request(gone, 'delete', Date.now())
+  const out = await addSession({ status: 'logged_out', statusReason: 'device_removed' })
+  await newScorer().tick(signal)
+  expect(await healthOf(fresh)).toBeNull()
+  expect(await healthOf(gone)).toBeNull()
+  expect(await healthOf(out)).toMatchObject({ score: 0, level: 'critical', reason: { code: 'logged_out', points: 100 } })
+})
+
+test('a connected session that no worker reports is ill only after a while, whichever scheduler looks', async () => {
+  const id = await addSession()
+  await newScorer().tick(signal)
+  expect(await healthOf(id)).toMatchObject({ level: 'healthy' })
+  await redis.hset(`${prefix}:fleet:unheard`, id, Date.now() - 60_000)
+  await newScorer().tick(signal)
+  expect(await healthOf(id)).toMatchObject({ level: 'recovering', reason: { code: 'not_connected' } })
+  await heard(id)
+  await newScorer().tick(signal)
+  expect(await redis.hget(`${prefix}:fleet:unheard`, id)).toBeNull()
+})
+
+test('more sessions than a page are all scored, in a few commands', async () => {
+  const ids: string[] = []
+  for (let n = 0; n < 450; n += 1) ids.push(await addSession())
+  await heard(...ids)
+  const scorer = newScorer()
+  const count = async () => Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))?.[1])
+  const before = await count()
+  await scorer.tick(signal)
+  expect((await count()) - before).toBeLessThan(60)
+  for (const id of ids) expect((await healthOf(id))?.level).toBe('healthy')
+  const aborted = new AbortController()
+  aborted.abort()
+  expect(await scorer.tick(aborted.signal)).toBe(0)
+})
+
+test('histories are bounded, and only those who had trouble lately are asked about', async () => {
+  const deps = { redis, prefix: 'bounds' }
+  const now = Date.now()
+  for (let n = 0; n < 210; n += 1) await recordReconnect(deps, 'ses_busy', { at: now - 210 + n, reason: 'r' })
+  await recordReconnect(deps, 'ses_old', { at: now - 7_200_000, reason: 'r' })
+  const [busy] = await readConnectionHistories(deps, ['ses_busy'])
+  expect(busy?.reconnects).toHaveLength(200)
+  expect(busy?.reconnects[0]?.at).toBe(now - 1)
+  expect(await listTroubled(deps, now - 3_600_000)).toEqual(new Set(['ses_busy']))
+  expect(await redis.pttl(reconnectsKey('bounds', 'ses_busy'))).toBeGreaterThan(0)
+})
