@@ -142,6 +142,7 @@ export class SessionSocket {
       inbound: async (message) => {
         state.touch()
         await storeInbound(deps, record.id, message)
+        drain.heard()
       },
       receipt: async (update) => {
         state.touch()

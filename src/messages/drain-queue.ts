@@ -9,7 +9,6 @@ import type { PublishedEvent } from '../store/event-store.ts'
 import type { MessageStore } from '../store/message-store.ts'
 import type { SessionStore } from '../store/session-store.ts'
 import type { OutgoingMessage, SendOutcome, WhatsAppClient } from '../whatsapp/whatsapp-client.ts'
-import { compareQueue } from './compare-queue.ts'
 import { HeldMessages } from './held-messages.ts'
 import { InFlight } from './in-flight.ts'
 import { tellStranded } from './requeue-stranded.ts'
@@ -67,6 +66,8 @@ export class SendQueueDrain {
   #tokenCount = 0
   #blockedId: string | null = null
   #comparedAt = -Infinity
+  /** For the session's pace. */
+  #isWaiting = false
   /** Wakes the loop when the session may send again, or a message that stepped aside is due. */
   #timer: NodeJS.Timeout | undefined
 
@@ -113,6 +114,13 @@ export class SendQueueDrain {
     }
     if (reason === 'stranded') this.#mustRecover = true
     if (reason === 'settings') this.#pacer.reconsider()
+    this.#kick()
+  }
+
+  /** Somebody wrote: what was held back while they were a stranger may be due. */
+  heard(): void {
+    if (this.#held.isEmpty) return
+    this.#held.added(Date.now())
     this.#kick()
   }
 
@@ -166,7 +174,7 @@ export class SendQueueDrain {
   #wakeLater(): void {
     clearTimeout(this.#timer)
     if (this.#client === null || !this.#mayRun()) return
-    const waitMs = this.#pacer.waitMs || this.#held.nextAt - Date.now()
+    const waitMs = this.#isWaiting ? this.#pacer.waitMs : this.#held.nextAt - Date.now()
     if (waitMs < Infinity) this.#timer = setTimeout(() => this.#kick(), Math.min(Math.max(waitMs, 1), maxTimerMs))
   }
 
@@ -177,7 +185,7 @@ export class SendQueueDrain {
       try {
         if (this.#mustRecover) await this.#recoverQueue()
         const didSomething = this.#client !== null && (await this.#runNext())
-        if (!didSomething && !this.#mustRecover && (!this.#isWoken || this.#pacer.waitMs > 0)) return
+        if (!didSomething && !this.#mustRecover && (!this.#isWoken || this.#isWaiting)) return
         failures = 0
       } catch (error) {
         this.#mustRecover = true
@@ -194,8 +202,7 @@ export class SendQueueDrain {
     this.#mustRecover = false
     await queues.prepare(this.#sessionId)
     const reclaimedCount = await queues.reclaimActive(this.#sessionId)
-    const isRepaired = await this.#compare()
-    await this.#held.compared()
+    const isRepaired = await this.#held.compare()
     this.#comparedAt = performance.now()
     this.#recoverNow = false
     for (const resolve of this.#recovered.splice(0)) resolve()
@@ -204,7 +211,8 @@ export class SendQueueDrain {
 
   /** False when the queue is empty, or the session has to wait. */
   async #runNext(): Promise<boolean> {
-    if (this.#pacer.waitMs > 0) return false
+    this.#isWaiting = this.#pacer.waitMs > 0
+    if (this.#isWaiting) return false
     if (await this.#pacer.prepare(!this.#held.isEmpty)) this.#held.added(Date.now())
     await this.#held.returnDue()
     this.#worker ??= this.#deps.queues.createWorker(this.#sessionId)
@@ -224,7 +232,8 @@ export class SendQueueDrain {
       return true
     }
     const client = this.#client
-    if (!client || admission.kind === 'wait') {
+    this.#isWaiting = admission.kind === 'wait'
+    if (!client || this.#isWaiting) {
       await job.moveToWait(token)
       return client === null
     }
@@ -252,14 +261,9 @@ export class SendQueueDrain {
   async #stepAside(id: string): Promise<void> {
     const isSecondTime = this.#blockedId === id
     this.#blockedId = id
-    if ((await this.#compare()) || !isSecondTime) return
+    if ((await this.#held.compare()) || !isSecondTime) return
     await this.#deps.queues.removeAll(this.#sessionId, [id]) // the next comparison brings it back
     this.#log.info({ messageId: id }, 'message.stepped_aside')
-  }
-
-  async #compare(): Promise<boolean> {
-    const { messages, queues, lease } = this.#deps
-    return compareQueue({ messages, queues, isTrusted: () => lease.isTrusted() }, this.#sessionId)
   }
 
   async #send(job: SendJob, client: WhatsAppClient): Promise<SendVerdict> {

@@ -35,10 +35,13 @@ export class HeldMessages {
     this.#nextAt = Math.min(this.#nextAt, heldUntil)
   }
 
-  /** The queue has just been compared with the store: what is due waits in it. */
-  async compared(): Promise<void> {
-    const [next] = await this.#deps.messages.listHeld(this.#sessionId, Date.now(), 1)
-    this.#nextAt = next?.heldUntil ?? Infinity
+  /** Makes the queue what the store says, all that is due included. True when something had to be changed. With no job active. */
+  async compare(): Promise<boolean> {
+    // What becomes due during the comparison may be missed by it.
+    const now = Date.now()
+    const isChanged = await compareQueue(this.#deps, this.#sessionId)
+    await this.#lookAhead(now)
+    return isChanged
   }
 
   /** Puts back what is due; one comparison with the clock when nothing is. With no job active. */
@@ -52,6 +55,11 @@ export class HeldMessages {
     else await returnHeld(this.#deps, this.#sessionId, due)
     const next = due.length < held.length ? held[due.length] : undefined
     if (next || held.length < page) this.#nextAt = next?.heldUntil ?? Infinity
-    else await this.compared()
+    else await this.#lookAhead(now)
+  }
+
+  async #lookAhead(after: number): Promise<void> {
+    const [next] = await this.#deps.messages.listHeld(this.#sessionId, after, 1)
+    this.#nextAt = next?.heldUntil ?? Infinity
   }
 }

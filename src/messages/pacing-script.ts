@@ -111,10 +111,16 @@ if recipientMs > 0 then redis.call('SET', KEYS[2], now + recipientMs, 'PX', math
 return { 'granted', whole(math.max(0, tat - (burst - 1) * interval - now)) }
 `)
 
-/** Without state nothing is known of what was sent: the wait begins when the session connects, not with its first message. KEYS: session. */
+/**
+ * Without state nothing is known of what was sent: the wait begins when the session connects, not with its first message. A session that was
+ * never connected has sent nothing. KEYS: session.
+ */
 const openScript = defineScript(`${clock}
 local now = clock(ARGV[3])
-if redis.call('HSETNX', KEYS[1], 'since', now) == 1 then redis.call('HSET', KEYS[1], 'tat', now + ARGV[1]) end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  if ARGV[1] == 'new' then redis.call('HSET', KEYS[1], 'since', 0, 'tat', 0)
+  else redis.call('HSET', KEYS[1], 'since', now, 'tat', now + ARGV[1]) end
+end
 redis.call('HSET', KEYS[1], 'ramp', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ${keepMs})
 return 1
@@ -157,10 +163,10 @@ export async function reserve(
 export async function openPace(
   redis: Redis,
   prefix: string,
-  input: { sessionId: string; intervalMs: number | null; burst: number; rampSince: number | null },
+  input: { sessionId: string; intervalMs: number | null; burst: number; rampSince: number | null; isNew: boolean },
   now: number | '' = '',
 ): Promise<void> {
-  const allowance = input.burst * (input.intervalMs ?? 0)
+  const allowance = input.isNew ? 'new' : input.burst * (input.intervalMs ?? 0)
   await openScript(redis, [paceKey(prefix, input.sessionId)], [allowance, input.rampSince ?? '', now])
 }
 

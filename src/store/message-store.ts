@@ -208,7 +208,10 @@ export interface MessageStore {
    * In id order, for paging by `afterSessionId`.
    */
   listSessionsWithStale(before: number, limit: number, afterSessionId?: string): Promise<string[]>
-  /** Stores an inbound message once per (session, recipient, participant, whatsappId); null when it is there already. */
+  /**
+   * Stores an inbound message once per (session, recipient, participant, whatsappId); null when it is there already. Whoever wrote is no
+   * stranger any more: what was held back for that is due.
+   */
   storeInbound(message: MessageRecord, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord> | null>
   get(sessionId: string, id: string): Promise<MessageRecord | null>
   findByWhatsappId(sessionId: string, whatsappId: string): Promise<MessageRecord | null>

@@ -144,6 +144,20 @@ describeStores('pacing', (t) => {
     expect((await t.store.messages.listQueue(id, 2)).map((each) => each.id)).toEqual([high.id, normal.id])
   })
 
+  test('who writes is not waited for any longer: holds for being a stranger end, others stay', async () => {
+    const id = await createHeldSession(t.store)
+    const reasons = ['new_contacts', 'restriction', 'recipient', 'new_contacts'] as const
+    const messages: MessageRecord[] = []
+    for (const [n, heldBy] of reasons.entries()) {
+      const { message } = await accept(id, { recipient: [phone(1), '123456@lid', phone(1), phone(2)][n] ?? '' })
+      messages.push(message)
+      await t.store.messages.hold({ sessionId: id, id: message.id, epoch: 1, heldBy, heldUntil: 50_000_000_000_000 })
+    }
+    await hearFrom(id, phone(1), 300, '123456@lid')
+    const held = await t.store.messages.listHeld(id, Date.now() + 60_000, 10)
+    expect(held.map((each) => each.id).toSorted()).toEqual([messages[2]?.id, messages[3]?.id].toSorted())
+  })
+
   test('all holds of a session can be ended by its holder', async () => {
     const id = await createHeldSession(t.store)
     const { message: first } = await accept(id, { recipient: phone(1) })

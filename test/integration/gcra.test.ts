@@ -96,7 +96,7 @@ test.each([6, 20, 60, 600, 1_200])('at %i a minute at least 97 % of the rate is 
 test('a message is granted again for nothing, and the next one still waits', async () => {
   const prefix = newPrefix()
   const first = request({ intervalMs: 1_000 })
-  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 1_000, burst: 1, rampSince: null }, start - 5_000)
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 1_000, burst: 1, rampSince: null, isNew: false }, start - 5_000)
   expect(await reserve(redis, prefix, first, start)).toMatchObject({ kind: 'granted' })
   expect(await reserve(redis, prefix, first, start + 1)).toEqual({ kind: 'granted', waitMs: 0 })
   expect(await reserve(redis, prefix, request({ intervalMs: 1_000 }), start + 1)).toMatchObject({ kind: 'session' })
@@ -112,9 +112,18 @@ test('missing state counts as just sent, burst and all, for the session and for 
   expect(await reserve(redis, prefix, request({ ...paced, ...stranger }), start + 9_000)).toMatchObject({ kind: 'granted' })
 })
 
+test('a session that was never connected has nothing to wait for', async () => {
+  const prefix = newPrefix()
+  const paced = { intervalMs: 1_000, recipientMs: 9_000 }
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 1_000, burst: 1, rampSince: null, isNew: true }, start)
+  expect((await reserve(redis, prefix, request(paced), start)).kind).toBe('granted')
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 1_000, burst: 1, rampSince: null, isNew: true }, start)
+  expect((await reserve(redis, prefix, request(paced), start)).kind).toBe('session')
+})
+
 test('one recipient waits, another does not, and the wait is counted from the ack', async () => {
   const prefix = newPrefix()
-  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: null, burst: 1, rampSince: null }, start - 60_000)
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: null, burst: 1, rampSince: null, isNew: false }, start - 60_000)
   const paced = { recipientMs: 6_000 }
   const other = '254700000002@s.whatsapp.net'
   const ask = (changes: Partial<PacingRequest>, at: number) => reserve(redis, prefix, request({ ...paced, ...changes }), at)
@@ -129,7 +138,12 @@ test('one recipient waits, another does not, and the wait is counted from the ac
 test('a message that was acked late counts as sent late', async () => {
   const prefix = newPrefix()
   const paced = { intervalMs: 3_000 }
-  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 3_000, burst: 1, rampSince: null }, start - 60_000)
+  await openPace(
+    redis,
+    prefix,
+    { sessionId: 'ses_1', intervalMs: 3_000, burst: 1, rampSince: null, isNew: false },
+    start - 60_000,
+  )
   expect((await reserve(redis, prefix, request(paced), start)).kind).toBe('granted')
   const previous = { recipient: request().recipient, ackedAgoMs: 100, sentAgoMs: 500 }
   const answer = await reserve(redis, prefix, request({ ...paced, previous }), start + 10_000)
@@ -140,7 +154,7 @@ test('no clock and no former setting makes a session wait longer than its presen
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: -1e9, max: 1e9 }), fc.integer({ min: 1, max: 5 }), async (jump, burst) => {
       const prefix = newPrefix()
-      await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 600_000, burst: 5, rampSince: null }, start)
+      await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 600_000, burst: 5, rampSince: null, isNew: false }, start)
       const answer: PacingAnswer = await reserve(redis, prefix, request({ intervalMs: 1_000, burst }), start + jump)
       expect(answer.waitMs).toBeLessThanOrEqual(1_000)
     }),
@@ -153,7 +167,7 @@ test('the fleet gives each session a turn of its own, in the order asked, at its
   const ask = (n: number, at: number, fleetIntervalMs: number | null = 100) =>
     reserve(redis, prefix, request({ sessionId: `ses_${n}`, fleetIntervalMs, intervalMs: null }), at)
   for (let n = 0; n < 5; n += 1)
-    await openPace(redis, prefix, { sessionId: `ses_${n}`, intervalMs: null, burst: 1, rampSince: null }, start)
+    await openPace(redis, prefix, { sessionId: `ses_${n}`, intervalMs: null, burst: 1, rampSince: null, isNew: false }, start)
   const waits: number[] = []
   for (let n = 0; n < 5; n += 1) {
     const answer = await ask(n, start)

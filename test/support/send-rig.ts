@@ -189,7 +189,12 @@ export class SendRig {
 
 let rigCount = 0
 
-export async function openSendRig(server: TestRedis, settings: Partial<SessionSettings> = {}): Promise<SendRig> {
+/** `prefix`: of the fleet it belongs to; one of its own unless given. */
+export async function openSendRig(
+  server: TestRedis,
+  settings: Partial<SessionSettings> = {},
+  prefix = `rig${(rigCount += 1)}`,
+): Promise<SendRig> {
   const opened = await openTestSqlite()
-  return new SendRig(server, opened, await createSession(opened.store, settings), `rig${(rigCount += 1)}`)
+  return new SendRig(server, opened, await createSession(opened.store, settings), prefix)
 }

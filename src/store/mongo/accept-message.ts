@@ -2,7 +2,7 @@
 import type { ClientSession } from 'mongoose'
 import type { Describe, Outcome } from '../event-store.ts'
 import type { AcceptOutcome, Lane, MessageRecord, MessageStore } from '../message-store.ts'
-import { recordHeardFrom } from './contacts.ts'
+import { recordHeardFrom, releaseAnswered } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import { countersOf, toMessage, toMessageDoc } from './message-doc.ts'
 import { publish } from './outbox.ts'
@@ -75,5 +75,6 @@ export async function storeInbound(
   if (!(await db.models.counters.exists({ _id: sessionId }).session(session))) return null
   await db.models.messages.insertMany([toMessageDoc(message)], { session })
   await recordHeardFrom(db, session, message, message.reachedAt.received ?? message.createdAt)
+  await releaseAnswered(db, session, message, message.createdAt)
   return { record: message, published: await publish(db, session, sessionId, describe(message)) }
 }

@@ -45,6 +45,28 @@ export async function recordHeardFrom(
   }
 }
 
+/** What waited because they were a stranger waits no longer. */
+export async function releaseAnswered(
+  db: MongoDatabase,
+  session: ClientSession,
+  { sessionId, recipient, address }: MessageRecord,
+  at: number,
+): Promise<void> {
+  const recipients = address.lid === null ? [recipient] : [recipient, address.lid]
+  const held = { waiting: true as const, status: 'queued' as const, heldUntil: { $gt: at } }
+  await db.models.messages.updateMany(
+    {
+      sessionId,
+      lane: { $in: [1, 2, 3] },
+      recipient: { $in: recipients },
+      ...held,
+      heldBy: { $in: ['new_contacts', 'restriction'] },
+    },
+    { $set: { heldUntil: at } },
+    { session },
+  )
+}
+
 export async function findContacts(
   db: MongoDatabase,
   sessionId: string,

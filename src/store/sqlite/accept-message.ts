@@ -2,7 +2,7 @@
 import type { Describe, PublishedEvent } from '../event-store.ts'
 import { isUnfinished } from '../message-status.ts'
 import type { AcceptOutcome, Lane, MessageRecord, MessageStore } from '../message-store.ts'
-import { recordHeardFrom } from './contacts.ts'
+import { recordHeardFrom, releaseAnswered } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 import { findMessage, insertMessage, toMessage } from './message-row.ts'
 import { insertEvents, ofOtherLanes, publish } from './outbox.ts'
@@ -102,6 +102,7 @@ export function storeInbound(
   if (known || !db.sql('SELECT 1 FROM session_counters WHERE session_id = ?').get(message.sessionId)) return null
   insertMessage(db, message)
   recordHeardFrom(db, message, message.reachedAt.received ?? message.createdAt)
+  releaseAnswered(db, message, message.createdAt)
   return { record: message, published: publish(db, message.sessionId, describe(message)) }
 }
 

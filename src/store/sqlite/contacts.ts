@@ -25,6 +25,16 @@ export function recordHeardFrom(db: SqliteDatabase, { sessionId, recipient, addr
   }
 }
 
+/** Must run inside `write`. What waited because they were a stranger waits no longer. */
+export function releaseAnswered(db: SqliteDatabase, { sessionId, recipient, address }: MessageRecord, at: number): void {
+  for (const each of new Set(address.lid === null ? [recipient] : [recipient, address.lid])) {
+    db.sql(
+      `UPDATE messages SET held_until = ? WHERE session_id = ? AND lane IN (1, 2, 3) AND recipient = ? AND status = 'queued'
+       AND held_until IS NOT NULL AND held_until > ? AND held_by IN ('new_contacts', 'restriction')`,
+    ).run(at, sessionId, each, at)
+  }
+}
+
 /** Must run inside `read`. */
 export function findContact(db: SqliteDatabase, sessionId: string, recipient: string): ContactFacts | null {
   const row = db
