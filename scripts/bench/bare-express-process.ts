@@ -8,9 +8,8 @@ const queue = new Queue('bare', {
   defaultJobOptions: { removeOnComplete: true },
 })
 app.use(express.json())
-app.post('/messages', async (request, response) => {
-  const job = await queue.add('send', request.body)
-  response.status(202).json({ id: job.id })
+app.post('/messages', (request, response, next) => {
+  queue.add('send', request.body).then(({ id }) => response.status(202).json({ id }), next)
 })
 app.listen(Number(process.env['PORT']), '127.0.0.1', () => process.send?.('ready'))
 process.on('SIGTERM', () => process.exit(0))

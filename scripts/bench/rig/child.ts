@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { endsWithUs } from './leftovers.ts'
 
 export interface Child {
   process: ChildProcess
@@ -26,6 +27,7 @@ export async function startChild(script: string, { dir, env = {}, execArgv = [] 
   const log = openSync(join(dir, 'logs', `${basename(script, '.ts')}.log`), 'a')
   const child = fork(script, { stdio: ['ignore', log, log, 'ipc'], env: { ...process.env, ...env }, execArgv })
   closeSync(log)
+  child.once('exit', endsWithUs(child.pid ?? 0))
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     const gone = once(child, 'exit')

@@ -7,7 +7,7 @@ export interface Drive {
   count: number
   /** Requests under way at once. */
   concurrency: number
-  request(index: number): { path: string; body: object }
+  request: (index: number) => { path: string; body: object }
 }
 
 /** Resolves with the seconds it took. @throws Error for the first answer that is not 202 */

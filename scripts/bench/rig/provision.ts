@@ -14,6 +14,7 @@ import {
 import { childOf } from '../../../src/sandbox/wire/stanza.ts'
 import { RawClient, type RawDevice } from '../../../test/support/raw-client.ts'
 import { startTestSandbox, type TestSandbox } from '../../../test/support/sandbox.ts'
+import { endsWithUs } from './leftovers.ts'
 
 /** What Baileys needs to log in, as JSON with Baileys' own way of writing bytes. */
 export interface LinkedDevice {
@@ -29,7 +30,7 @@ export interface Provisioned {
   people: string[]
   /** The devices as a file, for processes. */
   devicesPath: string
-  /** A sandbox process that knows them all, as it was right after the pairings; its copy is gone after `close`. */
+  /** A sandbox process that knows them all, as it was right after the pairings. */
   startSandbox(name: string): Promise<TestSandbox>
 }
 
@@ -44,7 +45,7 @@ export async function provision(dir: string, count: number): Promise<Provisioned
   const people = Array.from({ length: peopleCount }, (_, index) => String(254_711_000_000 + index))
   const numbers = Array.from({ length: count }, (_, index) => String(254_720_000_000 + index))
   const devices: LinkedDevice[] = []
-  const sandbox = await startTestSandbox({ process: true, dataDir: original })
+  const sandbox = await startSandboxProcess(original)
   try {
     for (const phoneNumber of [...people, ...numbers]) await sandbox.client.addPhone({ phoneNumber })
     for (let start = 0; start < count; start += batchSize) {
@@ -63,9 +64,15 @@ export async function provision(dir: string, count: number): Promise<Provisioned
     startSandbox: async (name) => {
       const dataDir = join(dir, `sandbox-${name}`)
       await cp(join(original, 'sandbox'), join(dataDir, 'sandbox'), { recursive: true })
-      return startTestSandbox({ process: true, dataDir })
+      return startSandboxProcess(dataDir)
     },
   }
+}
+
+async function startSandboxProcess(dataDir: string): Promise<TestSandbox> {
+  const sandbox = await startTestSandbox({ process: true, dataDir })
+  const ended = endsWithUs(sandbox.processId)
+  return { ...sandbox, close: () => sandbox.close().finally(ended) }
 }
 
 /** Two people for each session: both are warm after one round. */

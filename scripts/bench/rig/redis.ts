@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { provideRedisProgram, redisArguments } from '../../../src/platform/embedded-redis.ts'
 import { projectRoot } from '../../support/fleet.ts'
+import { endsWithUs } from './leftovers.ts'
 
 export interface BenchRedis {
   url: string
@@ -25,6 +26,7 @@ export async function startBenchRedis(dir: string): Promise<BenchRedis> {
     env: { ...process.env, ...program.env },
     stdio: 'ignore',
   })
+  server.once('exit', endsWithUs(server.pid ?? 0))
   const client = new Redis({ path, retryStrategy: (n) => (n > 400 ? null : 25), maxRetriesPerRequest: null })
   client.on('error', () => undefined)
   await client.ping()
