@@ -7,8 +7,8 @@ import { quietConsole } from '../src/platform/quiet-console.ts'
 // Baileys makes an error with a stack for every frame it writes.
 Error.stackTraceLimit = 1
 
-/** Below the process's own deadline of 15 s. */
-const handOverMs = 11_000
+/** Below the process's own deadline of 15 s, with what closing takes after it. */
+const handOverMs = 10_000
 
 const config = loadConfig()
 const log = createLog({ process: 'session-worker', level: config.logLevel, pretty: process.stdout.isTTY })

@@ -1,6 +1,6 @@
 // What this worker holds: claims its part of the sessions, runs them, gives some away when others have too few, and all of them at its end.
 import type { Redis } from 'ioredis'
-import { monotonicMs } from '../platform/clock.ts'
+import { monotonicMs, withDeadline } from '../platform/clock.ts'
 import { endHeartbeat, restoreLeases } from '../sessions/lease-scripts.ts'
 import type { Lease } from '../sessions/lease.ts'
 import { offerSessions, type WakeReason } from '../sessions/live-session.ts'
@@ -26,6 +26,8 @@ export interface FleetDeps extends RunnerDeps {
 
 /** Rounds between two reports of traffic. */
 const roundsPerReport = 3
+/** At the end: what a claim under way may take. */
+const claimsMs = 2_000
 
 export class Fleet {
   readonly #deps: FleetDeps
@@ -84,13 +86,14 @@ export class Fleet {
   /** Hands everything over and ends the heartbeat. Bounded by about `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
     this.#isStopping = true
+    const deadlineAt = monotonicMs() + deadlineMs
     const { log, subscriber, redis, prefix } = this.#deps
     const claimsClosed = this.#claims.close()
     await this.#heartbeat.drain().catch((err: unknown) => log.debug({ err }, 'heartbeat.failed'))
-    await claimsClosed
+    await withDeadline(claimsClosed, claimsMs).catch((err: unknown) => log.warn({ err }, 'claim.left_behind'))
     const others = this.#workers.filter((worker) => !worker.draining && worker.incarnation !== this.incarnation)
     await handOver({ redis, prefix, log }, [...this.#runners.values()], {
-      deadlineAt: monotonicMs() + deadlineMs,
+      deadlineAt,
       receiverOf: (sessionId) => preferredWorker(sessionId, others),
     })
     clearTimeout(this.#expiryTimer)

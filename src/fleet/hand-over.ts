@@ -8,9 +8,11 @@ import type { SessionRunner } from './session-runner.ts'
 const underWay = 8
 const arriveMs = 1_500
 const pollMs = 40
+/** When the time is over, for each that is left, all at once. */
+const lateMs = 2_500
 
 interface HandOverOptions {
-  /** On the monotonic clock. From then on nobody waits for arrivals. */
+  /** On the monotonic clock. From then on nobody waits for arrivals, and what hangs is left behind soon. */
   deadlineAt: number
   /** Null when there is nobody. */
   receiverOf: (sessionId: string) => string | null
@@ -25,10 +27,11 @@ export async function handOver(
   // What is not connected loses nothing by leaving first.
   const queue = runners.toSorted((a, b) => Number(a.isConnected) - Number(b.isConnected))
   let arrivedCount = 0
+  const release = (runner: SessionRunner) => runner.release(Math.max(lateMs, deadlineAt - monotonicMs()))
   const giveNext = async (): Promise<void> => {
     for (let runner = queue.shift(); runner; runner = queue.shift()) {
       const { sessionId, isConnected } = runner
-      await runner.release()
+      await release(runner)
       const receiver = receiverOf(sessionId)
       try {
         await offerSessions(deps.redis, deps.prefix, [sessionId], receiver ?? undefined)

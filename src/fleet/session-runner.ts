@@ -26,6 +26,7 @@ export interface RunnerDeps extends ConnectDeps {
 /** A send in flight may take this long at a handover; then its outcome is unknown and the next holder sends it again, with the same id. */
 const finishSendMs = 5_000
 const closeMs = 5_000
+const releaseMs = 16_000
 const pauseAfterErrorMs = 5_000
 
 export class SessionRunner {
@@ -109,14 +110,23 @@ export class SessionRunner {
     void this.#drain.recover()
   }
 
-  /** Hands the session over: finishes the send in flight, flushes keys, closes the socket, releases the lease. Bounded. */
-  async release(): Promise<void> {
+  /** Hands the session over within this time: finishes the send in flight, flushes keys, closes the socket, releases the lease. */
+  async release(withinMs = releaseMs): Promise<void> {
+    const endsAt = monotonicMs() + withinMs
     if (!this.#isReleasing) {
       this.#isReleasing = true
-      await withDeadline(this.#drain.detach(), finishSendMs).catch(() => undefined)
+      await withDeadline(this.#drain.detach(), Math.min(finishSendMs, withinMs / 2)).catch(() => undefined)
       this.#ending.abort()
     }
-    await this.done
+    await withDeadline(this.done, Math.max(1, endsAt - monotonicMs())).catch(() => this.#abandon())
+  }
+
+  /** Closing hangs. Once the lease is dropped not one byte can leave any more, so another may take it. */
+  async #abandon(): Promise<void> {
+    if (this.#isFenced) return
+    this.#log.warn('session.abandoned')
+    this.fence()
+    await releaseLeases(this.#deps, this.lease.incarnation, [this.lease])
   }
 
   /** The right to act is gone: everything is closed, nothing is written or released. */
