@@ -128,7 +128,7 @@ async function main(): Promise<number> {
     if (flags.exit !== true && summary.ok) {
       if (flags.json !== true) {
         console.log(
-          `  Reference  ${fleet.apiUrl}/docs\n  Queues     ${fleet.apiUrl}/queues\n  Phones     http://127.0.0.1:${sandboxPort}/`,
+          `  Dashboard  ${fleet.apiUrl}/\n  Reference  ${fleet.apiUrl}/docs\n  Queues     ${fleet.apiUrl}/queues\n  Phones     http://127.0.0.1:${sandboxPort}/`,
         )
         console.log(
           `  Admin key  ${fleet.admin.key}\n${keys.map((line) => `  ${line}`).join('\n')}\n\n  Everything stays up until Ctrl-C.`,

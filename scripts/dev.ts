@@ -19,7 +19,7 @@ const fleet = await startFleet({
   },
   onProgress: (line) => console.log(line),
 })
-console.log(`API        ${fleet.apiUrl}   (reference: /docs, queues: /queues)`)
+console.log(`Dashboard  ${fleet.apiUrl}/   (API reference: /docs, queues: /queues)`)
 console.log(`Sandbox    http://127.0.0.1:${sandboxPort}`)
 console.log(`Admin key  ${fleet.admin.key}`)
 console.log('Processes restart when src/ or workers/ change. Stop with Ctrl-C.')

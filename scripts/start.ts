@@ -8,7 +8,7 @@ import { ecosystemFile, pm2Program, pm2Runner, prepareMachine, stopFleet } from 
 async function main(): Promise<number> {
   const config = loadConfig()
   const { env, adminKey } = await prepareMachine(config, {}, (line) => console.log(line))
-  console.log(`API        http://${config.host}:${config.port}   (reference: /docs, queues: /queues)`)
+  console.log(`Dashboard  http://${config.host}:${config.port}/   (API reference: /docs, queues: /queues)`)
   console.log(`Admin key  ${config.adminKey ? 'the one in UJUMBE_ADMIN_KEY' : `${adminKey}   (kept in ${config.adminKeyPath})`}`)
   console.log('Stop with Ctrl-C: sends under way are finished first.')
 

@@ -21,9 +21,9 @@ export class TrafficCount {
     this.#health = health
   }
 
-  /** Since the sample that was kept at `sampledAt`, null being before the first: nothing is counted then. */
+  /** Since the sample that was kept at `sampledAt`; null: since the session was made. */
   async since(sessionId: string, sampledAt: number | null, now: { at: number; revision: number }): Promise<Traffic> {
-    const from = sampledAt === null ? null : await this.#revisionAt(sessionId, sampledAt)
+    const from = sampledAt === null ? 0 : await this.#revisionAt(sessionId, sampledAt)
     this.#counted.set(sessionId, now)
     const { revision } = now
     if (from === null || from >= revision) return { ...none, revision }

@@ -107,7 +107,10 @@ export const weights: readonly Weight[] = [
       [12, 36],
     ],
     value: ({ recentReconnects }) => recentReconnects,
-    text: ({ recentReconnects }) => `Lost its connection again and again (${recentReconnects} times lately).`,
+    text: ({ recentReconnects }) =>
+      recentReconnects <= 1
+        ? 'Lost its connection lately.'
+        : `Lost its connection again and again (${Math.round(recentReconnects)} times lately).`,
   },
   {
     code: 'heartbeat_late',

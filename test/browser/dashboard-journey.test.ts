@@ -9,7 +9,7 @@ import { startTestFleet, type TestFleet } from '../support/fleet.ts'
 import { startFlakyReceiver, type FlakyReceiver } from '../support/flaky-receiver.ts'
 import { waitFor } from '../support/wait.ts'
 
-describe.runIf(hasBrowser('the dashboard'))('the dashboard', () => {
+describe.runIf(hasBrowser('the dashboard'))('the dashboard', { timeout: 300_000 }, () => {
   let browser: Browser
   let rig: TestFleet
   let receiver: FlakyReceiver
@@ -66,8 +66,8 @@ describe.runIf(hasBrowser('the dashboard'))('the dashboard', () => {
     await page.getByText(`+${shop}`).waitFor()
 
     await page.getByRole('button', { name: 'Send a message' }).click()
-    await page.getByLabel('To').fill('+254 711 000 001')
-    await page.getByLabel('Message').fill('Your order is ready')
+    await page.getByLabel('To', { exact: true }).fill('+254 711 000 001')
+    await page.getByLabel('Message', { exact: true }).fill('Your order is ready')
     await page.getByRole('button', { name: 'Send', exact: true }).click()
     const dialog = page.getByRole('dialog')
     await dialog.getByText('It is on the phone, not read yet.').waitFor()

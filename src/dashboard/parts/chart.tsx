@@ -82,7 +82,7 @@ function optionsOf({ kind, height, range, span, zones, format }: ChartProps, ele
     height,
     legend: { show: false },
     cursor: { show: false },
-    padding: [10, 6, 0, 0],
+    padding: [10, 28, 0, 0],
     scales: { x: { time: true, min: span[0], max: span[1] }, y: { min: range[0], max: range[1] } },
     axes: [
       { ...axis, size: 24, space: 70, values: (_chart, ticks) => ticks.map(span[1] - span[0] > daySeconds ? onDay : atHour) },

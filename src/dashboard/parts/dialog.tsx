@@ -1,6 +1,6 @@
 // Dialogs on the browser's own <dialog>: focus stays inside, Escape closes, focus returns to where it was.
 import type { ComponentChildren } from 'preact'
-import { useEffect, useId, useRef } from 'preact/hooks'
+import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import { Problem } from './states.tsx'
 import { useTask } from '../api/use-task.ts'
 
@@ -14,10 +14,11 @@ interface DialogProps {
 export function Dialog({ title, onClose, children, isWide = false }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null)
   const titleId = useId()
+  // Before anything inside takes the focus.
+  const [before] = useState(() => document.activeElement)
   useEffect(() => {
     const dialog = box.current
     if (!dialog) return
-    const before = document.activeElement
     dialog.showModal()
     return () => {
       dialog.close()

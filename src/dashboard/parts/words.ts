@@ -90,6 +90,11 @@ export function shortDuration(ms: number): string {
   return duration(ms)
 }
 
+/** A length of time as a unit: `5 min`, `2.8 h`. */
+export function shortSpan(ms: number): string {
+  return ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 360_000) / 10} h`
+}
+
 export function ago(iso: string | null | undefined, nowMs: number): string {
   if (!iso) return 'never'
   const passed = nowMs - Date.parse(iso)

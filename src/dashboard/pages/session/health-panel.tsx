@@ -4,7 +4,7 @@ import type { Health, HealthPoint, HealthWindow, Signals } from '../../api/resou
 import { Badge, Score } from '../../parts/badge.tsx'
 import { Chart } from '../../parts/chart.tsx'
 import { now } from '../../parts/clock.ts'
-import { atDay, count, duration, levelWords, percent, plural, shortDuration } from '../../parts/words.ts'
+import { atDay, count, duration, levelWords, percent, plural, shortDuration, shortSpan } from '../../parts/words.ts'
 import { slotsOf, throughputOf } from './history.ts'
 import { UptimeBar } from './uptime-bar.tsx'
 
@@ -155,10 +155,6 @@ function Throughput({ label, total, values, traffic, span, window }: ThroughputP
 const scoreRange: [number, number] = [0, 100]
 const zones: [number, number] = [50, 80]
 const wholeNumber = (value: number): string => (Number.isInteger(value) ? count(value) : '')
-
-function shortSpan(ms: number): string {
-  return ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`
-}
 
 function scoreSummary(history: HealthPoint[], window: HealthWindow): string {
   const scores = history.map((point) => point.score)

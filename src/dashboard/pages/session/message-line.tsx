@@ -57,7 +57,7 @@ export function MessageLine({ message }: { message: Message }) {
 export function Held({ message }: { message: Message }) {
   if (!message.heldBy) return null
   return (
-    <p class="held">
+    <p class={message.heldBy === 'new_contacts' || message.heldBy === 'restriction' ? 'held long' : 'held'}>
       Held back by {holdSentences[message.heldBy] ?? message.heldBy}
       {message.heldUntil && (
         <>

@@ -61,6 +61,7 @@ export function SessionPage() {
       <nav class="crumbs" aria-label="Breadcrumb">
         <a href="/">Sessions</a>
       </nav>
+      {session.data === undefined && <h1 class="unseen">Session</h1>}
       <Load of={session} what="session">
         {(data) => <Found key={data.id} session={data} tab={tab} onChanged={(changed) => session.patch(() => changed)} />}
       </Load>

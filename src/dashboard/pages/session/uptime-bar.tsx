@@ -1,5 +1,5 @@
 // When the session was connected, as a strip of equal times.
-import { atClock, atDay } from '../../parts/words.ts'
+import { atClock, atDay, shortSpan } from '../../parts/words.ts'
 import { slotCount, type Slot } from './history.ts'
 
 const stateWords = {
@@ -29,7 +29,7 @@ export function UptimeBar({ slots, from, to }: { slots: Slot[]; from: number; to
   return (
     <div class="uptime">
       <p class="label">
-        Connected <span class="quiet">each strip is a {slotCount}th of the time</span>
+        Connected <span class="quiet">each strip {shortSpan((to - from) / slotCount)}</span>
       </p>
       <div class="strips" role="img" aria-label={summary}>
         {slots.map((slot) => (
