@@ -1,7 +1,8 @@
 // What comes in on one socket: acks, receipts and messages, taken from the stanzas themselves and stored before WhatsApp hears so.
-import { proto, unpadRandomMax16, type BaileysEventMap, type BinaryNode, type WASocket } from '@whiskeysockets/baileys'
+import { jidDecode, proto, unpadRandomMax16, type BaileysEventMap, type BinaryNode, type WASocket } from '@whiskeysockets/baileys'
 import type { Log } from '../platform/log.ts'
 import { lidOf, phoneNumberOf, userOf } from './address.ts'
+import { deviceListHash, type ListedDevice } from './device-hash.ts'
 import { envelopeOf, isFromPerson, toInboundMessage, type InboundEnvelope } from './inbound-message.ts'
 import type { OrderedEvents } from './ordered-events.ts'
 import type { PendingAcks } from './pending-acks.ts'
@@ -64,6 +65,7 @@ export class Incoming {
     const code = error === undefined ? null : Number(error)
     const at = Date.now()
     this.#deps.acks.heard(id)
+    this.#devicesHashed(node)
     const taken = this.#deps.acks.acked(id, Number.isNaN(code) ? 0 : code, at)
     if (taken === 'late') this.#deps.ordered.post(() => this.#deps.events.lateAck({ whatsappId: id, at }))
   }
@@ -94,6 +96,23 @@ export class Incoming {
     if (type !== 'account_sync' || !Array.isArray(node.content) || !node.content.some(({ tag }) => tag === 'devices')) return
     const me = this.#me()
     for (const jid of [me.id, me.lid]) devices.del(userOf(jid))
+  }
+
+  /** The server names with an ack the devices it knows of; a notification of a new one may never have reached us. */
+  #devicesHashed({ attrs: { from, phash } }: BinaryNode): void {
+    const to = jidDecode(from)
+    if (!phash || !to || to.server === 'g.us') return
+    const { devices, deviceHashes } = this.#deps.caches
+    // Looked at once for each hash: should the server's be made of something else than ours, we must not ask for ever.
+    if (deviceHashes.get(to.user) === phash) return
+    const me = this.#me()
+    const own = jidDecode(to.server === 'lid' ? me.lid : me.id)
+    const [ourList, theirList] = [own?.user, to.user].map((user) => devices.get<ListedDevice[]>(user ?? ''))
+    if (!own || !ourList || !theirList) return
+    deviceHashes.set(to.user, phash)
+    if (deviceListHash([own, ...ourList, ...theirList]) === phash) return
+    devices.del(to.user)
+    devices.del(own.user)
   }
 
   #resent({ messages, requestId }: BaileysEventMap['messages.upsert']): void {

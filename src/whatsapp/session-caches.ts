@@ -18,6 +18,8 @@ export interface SessionCaches {
   readonly keys: BoundedCache
   /** Devices by user; WhatsApp tells of changes, so they may stay long. Each miss costs five times a warm send. */
   readonly devices: BoundedCache
+  /** The server's last hash of the devices of both sides of a chat, by user. */
+  readonly deviceHashes: BoundedCache<string>
   readonly retryCounts: BoundedCache
   readonly placeholders: BoundedCache
   readonly calls: BoundedCache
@@ -38,6 +40,7 @@ export function createSessionCaches(): SessionCaches {
     signalSessions,
     keys,
     devices: new BoundedCache({ maxCount: 2_000, ttlMs: 24 * hourMs }),
+    deviceHashes: new BoundedCache<string>({ maxCount: 2_000 }),
     retryCounts: new BoundedCache({ maxCount: 1_000, ttlMs: hourMs }),
     placeholders: new BoundedCache({ maxCount: 500, ttlMs: hourMs }),
     calls: new BoundedCache({ maxCount: 100, ttlMs: hourMs / 12 }),
