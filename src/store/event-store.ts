@@ -113,6 +113,9 @@ export interface EndpointRecord {
   updatedAt: number
 }
 
+/** What the master key seals of an endpoint. */
+export type SealedFields = Pick<EndpointRecord, 'sealedSecret' | 'sealedHeaders' | 'sealedPreviousSecret'>
+
 export interface EndpointStore {
   create(record: EndpointRecord): Promise<void>
   get(id: string): Promise<EndpointRecord | null>
@@ -128,6 +131,8 @@ export interface EndpointStore {
     changes: Partial<Omit<EndpointRecord, 'id' | 'sessionId' | 'createdAt'>>,
     sealedSecret?: Uint8Array,
   ): Promise<EndpointRecord | null>
+  /** Puts other bytes in the place of the sealed ones, while these are still stored; false when not. Nothing else changes. */
+  reseal(id: string, from: SealedFields, to: SealedFields): Promise<boolean>
   /** Disables it once; null when it was disabled already. The describe'd events go to the endpoint's session when it has one. */
   disable(id: string, reason: string, at: number, describe: Describe<EndpointRecord>): Promise<Outcome<EndpointRecord> | null>
   /** Removes it with its deliveries. */

@@ -66,6 +66,16 @@ export class KeyRing {
     return this.unsealWith(id, context, sealed.subarray(9))
   }
 
+  knows(keyId: string): boolean {
+    this.#recheck(false)
+    return this.#keys.has(keyId)
+  }
+
+  /** Sealed with the current key. */
+  isCurrent(sealed: Uint8Array): boolean {
+    return sealed[0] === format && Buffer.from(sealed.subarray(1, 9)).toString('hex') === this.currentId
+  }
+
   /** For callers that keep the key id beside the bytes. */
   sealWithCurrent(context: string, plain: Uint8Array): { keyId: string; sealed: Uint8Array } {
     const id = this.currentId
@@ -125,7 +135,8 @@ function fileState(path: string): string {
   }
 }
 
-function readKeyFile(path: string): Buffer[] {
+/** @throws AppError `configuration` */
+export function readKeyFile(path: string): Buffer[] {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -167,7 +178,7 @@ function makeKeyFileOnce(path: string): void {
   }
 }
 
-function flushDirectory(path: string): void {
+export function flushDirectory(path: string): void {
   const fd = openSync(path, 'r')
   try {
     fsyncSync(fd)

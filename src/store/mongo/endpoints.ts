@@ -1,6 +1,6 @@
 // Webhook endpoints in MongoDB.
 import { decodeCursor, toPage } from '../cursor.ts'
-import type { EndpointRecord, EndpointStore } from '../event-store.ts'
+import type { EndpointRecord, EndpointStore, SealedFields } from '../event-store.ts'
 import type { MongoDatabase } from './database.ts'
 import type { EventPlaces } from './event-places.ts'
 import { publish } from './outbox.ts'
@@ -42,6 +42,13 @@ export function createEndpoints(db: MongoDatabase, places: EventPlaces): Endpoin
         return after && toEndpoint(after)
       }),
 
+    reseal: (id, from, to) =>
+      db.write(async () => {
+        const filter = { _id: id, ...asBuffers(from) }
+        const { modifiedCount } = await endpoints.updateOne(filter, { $set: asBuffers(to) })
+        return modifiedCount === 1
+      }),
+
     disable: async (id, reason, at, describe) => {
       const outcome = await db.transact(id, async (session) => {
         const found = await endpoints
@@ -72,10 +79,11 @@ export function createEndpoints(db: MongoDatabase, places: EventPlaces): Endpoin
 }
 
 export function toEndpointDoc({ id: _id, ...rest }: EndpointRecord): EndpointDoc {
-  const { sealedHeaders, sealedSecret, sealedPreviousSecret } = rest
+  return { _id, ...rest, ...asBuffers(rest) }
+}
+
+function asBuffers({ sealedHeaders, sealedSecret, sealedPreviousSecret }: SealedFields) {
   return {
-    _id,
-    ...rest,
     sealedHeaders: sealedHeaders && Buffer.from(sealedHeaders),
     sealedSecret: Buffer.from(sealedSecret),
     sealedPreviousSecret: sealedPreviousSecret && Buffer.from(sealedPreviousSecret),

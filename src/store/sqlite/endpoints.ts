@@ -38,6 +38,25 @@ export function createEndpoints(db: SqliteDatabase): EndpointStore {
         return after
       }),
 
+    reseal: (id, from, to) =>
+      db.write(() => {
+        const { changes } = db
+          .sql(
+            `UPDATE endpoints SET sealed_secret = ?, sealed_headers = ?, sealed_previous_secret = ?
+             WHERE id = ? AND sealed_secret = ? AND sealed_headers IS ? AND sealed_previous_secret IS ?`,
+          )
+          .run(
+            to.sealedSecret,
+            to.sealedHeaders,
+            to.sealedPreviousSecret,
+            id,
+            from.sealedSecret,
+            from.sealedHeaders,
+            from.sealedPreviousSecret,
+          )
+        return changes === 1
+      }),
+
     disable: (id, reason, at, describe) =>
       db.write(() => {
         const endpoint = find(id)
