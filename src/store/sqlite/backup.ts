@@ -1,0 +1,75 @@
+// A copy of the SQLite file at one moment, made while others write, and putting such a copy in its place.
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { AppError } from '../../platform/errors.ts'
+
+const lockWaitMs = 10_000
+
+/**
+ * One read transaction: writers go on, and the copy is of the moment it began. Whole or not there at all.
+ * @throws AppError `configuration`; `conflict` when the copy is damaged
+ */
+export function backUpSqlite(from: string, to: string): void {
+  if (!existsSync(from)) throw new AppError('configuration', `There is no database at ${from}.`)
+  const draft = `${to}.part`
+  rmSync(draft, { force: true })
+  const db = new DatabaseSync(from, { timeout: lockWaitMs, readOnly: true })
+  try {
+    db.prepare('VACUUM INTO ?').run(draft)
+  } finally {
+    db.close()
+  }
+  chmodSync(draft, 0o600)
+  check(draft)
+  renameSync(draft, to)
+}
+
+/**
+ * The database that is there is kept beside it. Returns where, or null.
+ * @throws AppError `configuration` while any process has the database open; `conflict` when the copy is damaged
+ */
+export function restoreSqlite(from: string, to: string): string | null {
+  if (!existsSync(from)) throw new AppError('configuration', `There is no backup at ${from}.`)
+  check(from)
+  const draft = `${to}.part`
+  mkdirSync(dirname(to), { recursive: true })
+  copyFileSync(from, draft)
+  chmodSync(draft, 0o600)
+  check(draft)
+  let kept: string | null = null
+  if (existsSync(to) && statSync(to).size > 0) {
+    requireUnused(to)
+    kept = `${to}.before-${new Date().toISOString().replace(/[:.]/g, '-')}`
+    renameSync(to, kept)
+  }
+  // They belong to the file that was there.
+  for (const end of ['-wal', '-shm']) rmSync(`${to}${end}`, { force: true })
+  renameSync(draft, to)
+  return kept
+}
+
+function check(path: string): void {
+  const db = new DatabaseSync(path)
+  try {
+    const answer = db.prepare('PRAGMA integrity_check(1)').get()?.['integrity_check']
+    if (answer !== 'ok') throw new AppError('conflict', `The copy ${path} is damaged: ${String(answer)}`)
+  } catch (cause) {
+    throw cause instanceof AppError ? cause : new AppError('conflict', `The copy ${path} is damaged.`, { cause })
+  } finally {
+    db.close()
+  }
+}
+
+/** SQLite leaves WAL mode only for whoever is alone with the file; what is in the log is then in the file. */
+function requireUnused(path: string): void {
+  const db = new DatabaseSync(path, { timeout: 0 })
+  try {
+    if (db.prepare('PRAGMA journal_mode = DELETE').get()?.['journal_mode'] === 'delete') return
+  } catch {
+    // locked
+  } finally {
+    db.close()
+  }
+  throw new AppError('configuration', `Some process has ${path} open. Stop the fleet first.`)
+}

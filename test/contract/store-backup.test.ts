@@ -1,0 +1,162 @@
+// Backup and restore by the operator's own commands, for both stores: what comes back is what was there, and it works.
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createCredentialVault } from '../../src/store/credential-vault.ts'
+import { KeyRing } from '../../src/store/key-ring.ts'
+import { openMongoStore } from '../../src/store/mongo/mongo-store.ts'
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
+import type { Store } from '../../src/store/store.ts'
+import { openTestMongo } from '../support/mongo-store.ts'
+import { newEndpoint, newMessage, tells, tellsNothing } from '../support/records.ts'
+import { startScript } from '../support/script.ts'
+import { createHeldSession, openTestSqlite } from '../support/store.ts'
+
+interface Place {
+  store: Store
+  /** For the commands. */
+  env: Record<string, string>
+  reopen(): Promise<Store>
+  close(): Promise<void>
+}
+
+const mongoUrl = process.env['UJUMBE_TEST_MONGODB']
+const log = pino({ level: 'silent' })
+const key = randomBytes(32)
+
+async function sqlitePlace(): Promise<Place> {
+  const { store, path, close } = await openTestSqlite()
+  return { store, env: { UJUMBE_DATA_DIR: dirname(path) }, reopen: () => openSqliteStore(path), close }
+}
+async function mongoPlace(): Promise<Place> {
+  const { store, url, close } = await openTestMongo(mongoUrl ?? '')
+  return { store, env: { MONGODB_URL: url }, reopen: () => openMongoStore(url), close }
+}
+const kinds = [
+  { kind: 'sqlite', open: sqlitePlace, missing: false },
+  { kind: 'mongo', open: mongoPlace, missing: !mongoUrl },
+]
+
+async function everything(store: Store, sessionId: string): Promise<unknown> {
+  const vault = createCredentialVault({ credentials: store.credentials, keyRing: new KeyRing([key], log) })
+  return {
+    sessions: (await store.sessions.list({ limit: 100 })).data,
+    creds: Buffer.from((await vault.forSession(sessionId, 1).readCreds()) ?? []).toString(),
+    messages: (await store.messages.listUnfinished(sessionId, { limit: 200 })).map(({ id, sequence }) => ({ id, sequence })),
+    endpoints: (await store.endpoints.list({ limit: 100 })).data,
+    deliveries: await store.deliveries.countByStatus(),
+    overview: await store.health.overview(0, 10),
+  }
+}
+
+describe.each(kinds)('$kind', ({ open, missing }) => {
+  let place: Place
+  let spare: Place
+  let directory: string
+  beforeEach(async () => {
+    if (missing) return
+    ;[place, spare] = await Promise.all([open(), open()])
+    directory = await mkdtemp(join(tmpdir(), 'uj-backup-'))
+  })
+  afterEach(async () => {
+    if (missing) return
+    await Promise.all([place.close(), spare.close()])
+    await rm(directory, { recursive: true, force: true })
+  })
+  const run = async (name: string, args: string[], env: Record<string, string>) => {
+    const data = env['UJUMBE_DATA_DIR'] ?? directory
+    await mkdir(data, { recursive: true })
+    await writeFile(join(directory, 'keys'), key.toString('base64'), { mode: 0o600 })
+    const script = startScript(name, args, {
+      UJUMBE_DATA_DIR: data,
+      UJUMBE_CREDENTIALS_KEY_FILE: join(directory, 'keys'),
+      ...env,
+    })
+    return { code: await script.ended, text: script.printed() }
+  }
+  const newest = async () =>
+    join(directory, (await readdir(directory)).filter((name) => /^ujumbe-.*Z$/.test(name)).at(-1) ?? 'none')
+
+  async function fill(store: Store): Promise<string> {
+    const id = await createHeldSession(store)
+    const vault = createCredentialVault({ credentials: store.credentials, keyRing: new KeyRing([key], log) })
+    await vault.forSession(id, 1).write([{ type: 'creds', id: '', value: Buffer.from('paired') }])
+    await store.endpoints.create(newEndpoint({ sessionId: id }))
+    for (let i = 0; i < 30; i += 1) await accept(store, id)
+    await store.sessions.setHealth(id, { score: 50, level: 'recovering', reason: null, at: 1 }, tellsNothing)
+    return id
+  }
+  const accept = (store: Store, id: string) =>
+    store.messages.accept(
+      { message: newMessage(id), idempotency: null, maxQueueDepth: 10_000, now: Date.now() },
+      tells('message.queued'),
+    )
+
+  test.skipIf(missing)('what was there comes back, and goes on where it was', { timeout: 120_000 }, async () => {
+    const id = await fill(place.store)
+    const before = await everything(place.store, id)
+    const made = await run('backup', [directory], place.env)
+    expect(made, made.text).toMatchObject({ code: 0 })
+    expect(made.text).toContain('It holds no master key')
+    await accept(place.store, id)
+    await spare.store.close()
+    const restored = await run('restore', [await newest(), '--replace'], spare.env)
+    expect(restored, restored.text).toMatchObject({ code: 0 })
+    expect(restored.text).toContain('1 sessions')
+    const store = await spare.reopen()
+    try {
+      expect(await everything(store, id)).toEqual(before)
+      expect(await accept(store, id)).toMatchObject({ outcome: 'accepted' })
+      const unfinished = await store.messages.listUnfinished(id, { limit: 200 })
+      expect(new Set(unfinished.map(({ sequence }) => sequence)).size).toBe(31)
+    } finally {
+      await store.close()
+    }
+  })
+
+  test.skipIf(missing)('a backup beside a writer is whole: each message with its event', { timeout: 120_000 }, async () => {
+    const id = await fill(place.store)
+    let isOver = false
+    const writing = (async () => {
+      while (!isOver) await accept(place.store, id)
+    })()
+    const made = await run('backup', [directory], place.env)
+    isOver = true
+    await writing
+    expect(made, made.text).toMatchObject({ code: 0 })
+    await spare.store.close()
+    expect(await run('restore', [await newest(), '--replace'], spare.env)).toMatchObject({ code: 0 })
+    const store = await spare.reopen()
+    try {
+      const messages = await store.messages.listUnfinished(id, { limit: 10_000 })
+      expect(messages.length).toBeGreaterThanOrEqual(30)
+      const work = (await store.health.work([id], Date.now())).get(id)
+      expect(work).toMatchObject({ depth: messages.length, revision: messages.length })
+    } finally {
+      await store.close()
+    }
+  })
+
+  test.skipIf(missing)(
+    'what must not be overwritten, is no backup, or lacks its key is refused',
+    { timeout: 120_000 },
+    async () => {
+      await fill(place.store)
+      expect((await run('backup', [], place.env)).code).toBe(1)
+      expect(await run('backup', [directory], place.env)).toMatchObject({ code: 0 })
+      const inUse = await run('restore', [await newest()], place.env)
+      expect(inUse.code).toBe(1)
+      expect(inUse.text).toMatch(/Stop the fleet first|holds \w+ already/)
+      expect((await run('restore', [directory], spare.env)).text).toContain('is no backup')
+      await spare.store.close()
+      const other = join(directory, 'other-keys')
+      await writeFile(other, randomBytes(32).toString('base64'))
+      const lost = await run('restore', [await newest(), '--replace'], { ...spare.env, UJUMBE_CREDENTIALS_KEY_FILE: other })
+      expect(lost.code).toBe(1)
+      expect(lost.text).toContain('another master key')
+    },
+  )
+})
