@@ -1,5 +1,6 @@
 // What comes in on one socket: acks, receipts and messages, taken from the stanzas themselves and stored before WhatsApp hears so.
 import { jidDecode, proto, unpadRandomMax16, type BaileysEventMap, type BinaryNode, type WASocket } from '@whiskeysockets/baileys'
+import { AppError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { lidOf, phoneNumberOf, userOf } from './address.ts'
 import { deviceListHash, type ListedDevice } from './device-hash.ts'
@@ -47,10 +48,14 @@ export class Incoming {
     }
   }
 
-  /** Between decryption and the commit of the ratchet. Rejects when the message could not be stored: it then comes again. */
+  /**
+   * Between decryption and the commit of the ratchet. Rejects when the message could not be stored: it then comes again. What came
+   * after the end is known to nobody: its ratchet must not move, or it could never be read.
+   */
   async decrypted(ciphertext: Uint8Array, plaintext: Uint8Array): Promise<void> {
     const stanza = this.#stanzas.get(ciphertext)
-    const envelope = stanza && envelopeOf(stanza, this.#me())
+    if (!stanza) throw new AppError('socket_closed')
+    const envelope = envelopeOf(stanza, this.#me())
     if (envelope) await this.#report(envelope, proto.Message.decode(unpadRandomMax16(plaintext)))
   }
 

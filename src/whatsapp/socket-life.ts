@@ -54,6 +54,8 @@ export class SocketLife {
   #auth: AuthState | undefined
   #socket: WASocket | undefined
   #isOpen = false
+  /** Not one byte more leaves. */
+  #isGone = false
   #hasHadQr = false
   /** Why we end it; otherwise the reason is what Baileys says. */
   #cause: DisconnectCause | undefined
@@ -119,7 +121,7 @@ export class SocketLife {
   end(rule: DisconnectRule & { detail?: string }, { polite }: { polite: boolean }): Promise<void> {
     this.explain(rule)
     this.#ending ??= this.#end(polite)
-    if (!polite) this.#connection.destroy()
+    if (!polite) this.#cut()
     return this.#ending
   }
 
@@ -160,8 +162,9 @@ export class SocketLife {
     socket.ev.on('connection.update', (update) => this.#connectionChanged(update))
   }
 
+  /** While we say goodbye too: Baileys acks what comes then, so it must be stored. */
   #frame(frame: unknown): void {
-    if (this.#ending) return
+    if (this.#isGone) return
     this.#lastTrafficAt = monotonicMs()
     this.#events.traffic()
     if (isStanza(frame)) this.#incoming.stanza(frame)
@@ -232,7 +235,7 @@ export class SocketLife {
     this.firstQr.resolve(false)
     for (const onGone of this.#onGone) onGone()
     if (polite) await this.#sayGoodbye()
-    this.#connection.destroy()
+    this.#cut()
     this.acks.closeAll('the socket closed')
     await this.#ordered.end(flushTimeoutMs)
     await this.#flush()
@@ -240,6 +243,11 @@ export class SocketLife {
     this.#socket?.end(undefined).catch(() => undefined)
     this.#isOpen = false
     this.#events.closed(this.#cause ?? { ...connectionLost, detail: 'closed' })
+  }
+
+  #cut(): void {
+    this.#isGone = true
+    this.#connection.destroy()
   }
 
   /** What is under way is finished and stored; then the server is told, so that it does not wait for us. */

@@ -57,6 +57,26 @@ test('a text arrives with both addresses of its sender', async () => {
   expect(Math.abs(inbound.at - Date.now())).toBeLessThan(60_000)
 })
 
+test('what comes while the socket is being closed is stored, or comes again: none is lost, none is doubled', async () => {
+  await written('first')
+  await waitFor('the first', () => textsOf().length === 1)
+  let isClosing = false
+  session.handlers = { traffic: () => void (isClosing && session.close()) }
+  await session.reconnect()
+  // As after a pause of the whole process: many frames at once, and the first thing it does is to close.
+  await sandbox.client.fault({ kind: 'stall' })
+  for (let n = 1; n <= 10; n += 1) await written(`meanwhile ${n}`)
+  isClosing = true
+  const closeCount = session.closes.length
+  await sandbox.client.clearFaults()
+  await session.waitClosed(closeCount + 1)
+  isClosing = false
+  await session.reconnect()
+  await waitFor('all of them', () => textsOf().length >= 11)
+  const expected = ['first', ...Array.from({ length: 10 }, (_, n) => `meanwhile ${n + 1}`)]
+  expect(textsOf()).toEqual(expected.map((body) => ({ body })))
+})
+
 test('however it is addressed, it is the same chat', async () => {
   await sandbox.client.sendFrom(friend, { to: business, text: 'kwa namba', addressing: 'pn' })
   await sandbox.client.sendFrom(friend, { to: business, text: 'kwa lid', addressing: 'lid' })
