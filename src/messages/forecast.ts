@@ -74,7 +74,8 @@ export class QueueForecast {
     const position = before.reduce((sum, lane) => sum + (this.#counts.get(lane) ?? 0), 0)
     this.#left(row, sendAt)
     this.#lastAt.set(row.priority, turn)
-    const forecast = { position, sendAt, hold: this.#holdOf(row, sendAt) }
+    const hold = this.#holdOf(row, sendAt) ?? (position === 0 ? this.#sessionHold(sendAt) : null)
+    const forecast = { position, sendAt, hold }
     this.byId.set(row.id, forecast)
     return forecast
   }

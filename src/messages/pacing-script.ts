@@ -13,7 +13,10 @@ export interface PacingRequest {
   recipientMs: number | null
   /** Null: no limit, or the session has waited for its turn in the fleet already. */
   fleetIntervalMs: number | null
-  /** The message before. It counts as sent when it was acked, less what an ack usually takes: what was slow must not arrive in a bunch. */
+  /**
+   * The message before. `sentAgoMs`: it was acked late, and counts as sent at that time, less what an ack usually takes, so that what was slow
+   * does not arrive in a bunch.
+   */
   previous: { recipient: string; ackedAgoMs: number; sentAgoMs: number | null } | null
 }
 

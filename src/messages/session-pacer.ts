@@ -5,6 +5,7 @@ import type { Log } from '../platform/log.ts'
 import type { MessageStore, NewContacts, PacingFacts } from '../store/message-store.ts'
 import type { SessionRecord, SessionStore } from '../store/session-store.ts'
 import { countPacingWait } from './message-metrics.ts'
+import { AckTimes } from './ack-times.ts'
 import {
   allowanceOn,
   countsAsNewContact,
@@ -40,9 +41,6 @@ export type Admission =
 
 /** A session's settings and health are read again after this time, should a wake-up have been lost. */
 const freshMs = 10_000
-/** Of the acks that came last, the quickest says how long one usually takes. More than this later, a message counts as sent later. */
-const rememberedAcks = 16
-const unusualMs = 400
 const defaultRestrictionMs = 3_600_000
 const strangersFreshMs = 60_000
 
@@ -58,8 +56,8 @@ export class SessionPacer {
   /** On the monotonic clock. */
   #notBefore = -Infinity
   #turnAt: number | null = null
-  #ackMs: number[] = []
-  #previous: { recipient: string; ackedAt: number; tookMs: number } | null = null
+  readonly #acks = new AckTimes()
+  #previousRecipient: string | null = null
   #admitted: { id: string; recipient: string; at: number } | null = null
   #strangers: (NewContacts & { at: number; day: number }) | null = null
 
@@ -128,9 +126,8 @@ export class SessionPacer {
     const admitted = this.#admitted
     if (admitted?.id !== id) return
     const ackedAt = monotonicMs()
-    const tookMs = ackedAt - admitted.at
-    this.#ackMs = [...this.#ackMs.slice(1 - rememberedAcks), tookMs]
-    this.#previous = { recipient: admitted.recipient, ackedAt, tookMs }
+    this.#acks.record(ackedAt, ackedAt - admitted.at)
+    this.#previousRecipient = admitted.recipient
     this.#strangers = null
   }
 
@@ -219,6 +216,7 @@ export class SessionPacer {
       return { kind: 'go' }
     }
     const { redis, prefix } = this.#deps
+    const sentBefore = this.#acks.sentBefore(monotonicMs())
     const answer = await reserve(redis, prefix, {
       sessionId: this.#sessionId,
       messageId: id,
@@ -227,7 +225,7 @@ export class SessionPacer {
       burst: pace.burst,
       recipientMs: pace.recipientMs,
       fleetIntervalMs: this.#fleetIntervalMs(),
-      previous: this.#sentBefore(),
+      previous: sentBefore && this.#previousRecipient !== null ? { recipient: this.#previousRecipient, ...sentBefore } : null,
     })
     const at = monotonicMs()
     switch (answer.kind) {
@@ -256,14 +254,6 @@ export class SessionPacer {
     if (fleetPerSecond === null) return null
     const hasTurn = this.#turnAt !== null && Math.abs(monotonicMs() - this.#turnAt) < 1_000
     return hasTurn ? null : 1_000 / fleetPerSecond
-  }
-
-  #sentBefore() {
-    const previous = this.#previous
-    if (!previous) return null
-    const ackedAgoMs = monotonicMs() - previous.ackedAt
-    const usualMs = Math.min(...this.#ackMs) + unusualMs
-    return { recipient: previous.recipient, ackedAgoMs, sentAgoMs: ackedAgoMs + Math.min(previous.tookMs, usualMs) }
   }
 }
 

@@ -3,6 +3,7 @@ import * as fc from 'fast-check'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { AckTimes } from '../../src/messages/ack-times.ts'
 import { jittered, paceOf } from '../../src/messages/pacing.ts'
 import { openPace, reserve, type PacingAnswer, type PacingRequest } from '../../src/messages/pacing-script.ts'
 import { newId } from '../../src/platform/id.ts'
@@ -49,20 +50,35 @@ const intervalOf = (messagesPerMinute: number) => {
 async function sendFor(
   rate: number,
   burst: number,
-  options: { ms: number; pauses: number[]; lateMs: number[] },
+  options: { ms: number; pauses: number[]; lateMs: number[]; ackMs?: number[] },
 ): Promise<number[]> {
   const prefix = newPrefix()
-  const left: number[] = []
+  const acks = new AckTimes()
+  const arrived: number[] = []
   let now = start
-  for (let n = 0; now < start + options.ms; n += 1) {
+  let sentCount = 0
+  const next = (values: readonly number[]) => values[sentCount % values.length] ?? 0
+  while (now < start + options.ms) {
     const messageId = newId('msg')
     const intervalMs = jittered(intervalOf(rate), messageId)
-    const answer = await reserve(redis, prefix, request({ messageId, intervalMs, burst }), now)
-    if (answer.kind === 'granted') left.push(now)
-    now += answer.waitMs + (options.lateMs[n % options.lateMs.length] ?? 0)
-    if (answer.kind === 'granted') now += options.pauses[n % options.pauses.length] ?? 0
+    const { recipient } = request()
+    const sentBefore = acks.sentBefore(now)
+    const previous = sentBefore && { recipient, ...sentBefore }
+    const answer = await reserve(redis, prefix, request({ messageId, intervalMs, burst, previous }), now)
+    if (answer.kind !== 'granted') {
+      now += answer.waitMs + next(options.lateMs)
+      continue
+    }
+    const nextAt = now + answer.waitMs
+    // It is on its phone when it is acked, and the next one waits for that.
+    const ackMs = next(options.ackMs ?? [0])
+    now += ackMs
+    acks.record(now, ackMs)
+    arrived.push(now)
+    now = Math.max(now, nextAt) + next(options.lateMs) + next(options.pauses)
+    sentCount += 1
   }
-  return left
+  return arrived
 }
 
 /** The most in any window of a minute that begins with a message. */
@@ -70,15 +86,16 @@ function mostInAMinute(times: readonly number[]): number {
   return Math.max(0, ...times.map((from, i) => times.slice(i).filter((at) => at < from + minute).length))
 }
 
-test('never more than the rate and the burst in any minute, whatever the pauses', async () => {
+test('never more than the rate and the burst in any minute, whatever the pauses, and however late acks come', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 120 }),
       fc.integer({ min: 1, max: 10 }),
       fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 20_000 })), { minLength: 1, maxLength: 8 }),
       fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 5 }),
-      async (rate, burst, pauses, lateMs) => {
-        const left = await sendFor(rate, burst, { ms: 3 * minute, pauses, lateMs })
+      fc.array(fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 10_000 })), { minLength: 1, maxLength: 6 }),
+      async (rate, burst, pauses, lateMs, ackMs) => {
+        const left = await sendFor(rate, burst, { ms: 3 * minute, pauses, lateMs, ackMs })
         expect(mostInAMinute(left)).toBeLessThanOrEqual(rate + burst - 1)
       },
     ),
@@ -88,7 +105,7 @@ test('never more than the rate and the burst in any minute, whatever the pauses'
 
 test.each([6, 20, 60, 600, 1_200])('at %i a minute at least 97 % of the rate is used when there is work', async (rate) => {
   const ms = rate > 100 ? 2 * minute : 10 * minute
-  const left = await sendFor(rate, 1, { ms, pauses: [0], lateMs: [1, 3, 12, 2] })
+  const left = await sendFor(rate, 1, { ms, pauses: [0], lateMs: [1, 3, 12, 2], ackMs: [7, 30, 12] })
   expect(left.length / (rate * (ms / minute))).toBeGreaterThanOrEqual(0.97 - 1 / rate / (ms / minute))
   expect(mostInAMinute(left)).toBeLessThanOrEqual(rate)
 })

@@ -1,0 +1,69 @@
+// What the API says of a queue held against what then happened.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { pino } from 'pino'
+import { SessionForecasts } from '../../src/messages/forecast-session.ts'
+import type { QueuePlace } from '../../src/messages/message-view.ts'
+import type { MessageRecord } from '../../src/store/message-store.ts'
+import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { ScriptedClient } from '../support/scripted-client.ts'
+import { openSendRig, type SendRig } from '../support/send-rig.ts'
+
+let server: TestRedis
+let rig: SendRig
+let forecasts: SessionForecasts
+beforeAll(async () => {
+  server = await startTestRedis()
+})
+afterAll(() => server.close())
+beforeEach(async () => {
+  rig = await openSendRig(server, { messagesPerMinute: 240, perRecipientSeconds: 1.5, newContactsPerDay: 'warmup' })
+  await rig.store.sessions.raiseEpoch(rig.sessionId, 1)
+  await rig.store.sessions.update(rig.sessionId, 1, { status: 'connected' }, () => [])
+  const { messages } = rig.store
+  const redis = rig.accepting.redis
+  forecasts = new SessionForecasts({ messages, redis, prefix: rig.prefix, fleetPerSecond: null, log: pino({ level: 'silent' }) })
+})
+afterEach(() => rig.close())
+
+async function placeOf(message: MessageRecord): Promise<QueuePlace> {
+  const session = await rig.store.sessions.get(rig.sessionId)
+  const place = session && (await forecasts.placesOf(session, [message])).get(message.id)
+  if (!place) throw new Error('there is no forecast')
+  return place
+}
+
+test('of 100 queued messages the median forecast is wrong by less than a tenth', async () => {
+  const { drain } = await rig.hold(2)
+  drain.attach(new ScriptedClient())
+  const told: { message: MessageRecord; expected: number; position: number | null; askedAt: number }[] = []
+  const lanes = ['normal', 'normal', 'normal', 'bulk'] as const
+  for (let n = 0; n < 100; n += 1) {
+    // In blocks, so that many wait for their recipient as well.
+    const to = `+2547000000${String(10 + Math.floor(n / 6)).padStart(2, '0')}`
+    const message = await rig.accept(`#${n}`, { to, priority: lanes[n % lanes.length] ?? 'normal' })
+    const { estimatedSendAt, position } = await placeOf(message)
+    told.push({ message, expected: estimatedSendAt ?? Number.NaN, position, askedAt: Date.now() })
+  }
+  expect(told.every(({ position }) => position !== null)).toBe(true)
+  // Each message that came later may have gone first: what counts is what is said when all are there.
+  const asked: typeof told = []
+  for (const { message } of told) {
+    const now = await rig.store.messages.get(rig.sessionId, message.id)
+    if (now?.status !== 'queued') continue
+    const { estimatedSendAt, position } = await placeOf(now)
+    asked.push({ message, expected: estimatedSendAt ?? Number.NaN, position, askedAt: Date.now() })
+  }
+  expect(asked.length).toBeGreaterThan(40)
+  await rig.allReach(
+    'sent',
+    told.map(({ message }) => message),
+    60_000,
+  )
+  const errors = await Promise.all(
+    asked.map(async ({ message, expected, askedAt }) => {
+      const sendingAt = (await rig.store.messages.get(rig.sessionId, message.id))?.reachedAt.sending ?? Number.NaN
+      return Math.abs(sendingAt - expected) / Math.max(sendingAt - askedAt, 500)
+    }),
+  )
+  expect(errors.toSorted((a, b) => a - b)[Math.floor(errors.length / 2)]).toBeLessThan(0.1)
+})

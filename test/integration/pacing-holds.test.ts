@@ -1,0 +1,169 @@
+// Who steps aside and comes back: recipients’ intervals, lanes, strangers, and WhatsApp’s own restriction.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { MessageRecord } from '../../src/store/message-store.ts'
+import type { SendOutcome } from '../../src/whatsapp/whatsapp-client.ts'
+import { acceptTo, hearFrom, ids, stored, timed } from '../support/paced-rig.ts'
+import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { acked } from '../support/scripted-client.ts'
+import { openSendRig, type SendRig } from '../support/send-rig.ts'
+import { waitFor } from '../support/wait.ts'
+
+let server: TestRedis
+let rig: SendRig
+beforeAll(async () => {
+  server = await startTestRedis()
+})
+afterAll(() => server.close())
+beforeEach(async () => {
+  rig = await openSendRig(server)
+})
+afterEach(() => rig.close())
+
+test('what its recipient’s interval keeps back lets others pass, and comes back in its turn', async () => {
+  await rig.configure({ perRecipientSeconds: 0.7 })
+  const { drain } = await rig.hold(1)
+  const { client, times } = timed()
+  drain.attach(client)
+  const messages = await acceptTo(rig, [1, 1, 2, 1, 2, 3])
+  const [a1, a2, b1, a3, b2, c1] = messages as [
+    MessageRecord,
+    MessageRecord,
+    MessageRecord,
+    MessageRecord,
+    MessageRecord,
+    MessageRecord,
+  ]
+  await rig.allReach('sent', [a1, b1, c1])
+  await rig.allReach('sent', messages)
+  const order = ids(client.frames)
+  const ofA = ids([a1, a2, a3])
+  expect(order.filter((id) => ofA.includes(id))).toEqual(ofA)
+  expect(order.filter((id) => ids([b1, b2]).includes(id))).toEqual(ids([b1, b2]))
+  expect(order.indexOf(c1.whatsappId)).toBeLessThan(order.indexOf(a2.whatsappId))
+  const at = (message: MessageRecord) => times[order.indexOf(message.whatsappId)] ?? 0
+  for (const [before, after] of [
+    [a1, a2],
+    [a2, a3],
+    [b1, b2],
+  ] as const)
+    expect(at(after) - at(before)).toBeGreaterThan(690)
+  expect(await stored(rig, a2)).toMatchObject({ heldBy: null, heldUntil: null })
+})
+
+test('whoever comes back leaves before those accepted later', async () => {
+  await rig.configure({ messagesPerMinute: 600, perRecipientSeconds: 0.5 })
+  const { drain } = await rig.hold(1)
+  const { client } = timed()
+  const messages = await acceptTo(rig, [1, 1, ...Array.from({ length: 15 }, (_, n) => n + 10)])
+  drain.attach(client)
+  await rig.allReach('sent', messages)
+  const order = ids(client.frames)
+  const back = order.indexOf(messages[1]!.whatsappId)
+  expect(back).toBeGreaterThan(1)
+  expect(back).toBeLessThan(order.length - 1)
+  const others = ids(messages).filter((id) => id !== messages[1]!.whatsappId)
+  expect(order.filter((id) => id !== messages[1]!.whatsappId)).toEqual(others)
+})
+
+test('high leaves before normal before bulk, each in order, however they are paced', async () => {
+  await rig.configure({ messagesPerMinute: 2_400, perRecipientSeconds: 0.05 })
+  const { drain } = await rig.hold(1)
+  const lanes = { bulk: [1, 2, 1, 2], normal: [3, 4, 3, 4], high: [5, 6, 5, 6] } as const
+  const accepted = new Map<string, MessageRecord[]>()
+  for (const [priority, recipients] of Object.entries(lanes)) {
+    accepted.set(priority, await acceptTo(rig, recipients, { priority: priority as keyof typeof lanes }))
+  }
+  const { client } = timed()
+  drain.attach(client)
+  const all = [...accepted.values()].flat()
+  await rig.allReach('sent', all)
+  const order = ids(client.frames)
+  for (const messages of accepted.values()) {
+    for (const recipient of new Set(messages.map((each) => each.recipient))) {
+      const chain = ids(messages.filter((each) => each.recipient === recipient))
+      expect(order.filter((id) => chain.includes(id))).toEqual(chain)
+    }
+  }
+  expect(order[0]).toBe(accepted.get('high')![0]!.whatsappId)
+  expect(order.indexOf(accepted.get('normal')![0]!.whatsappId)).toBeLessThan(order.indexOf(accepted.get('bulk')![0]!.whatsappId))
+})
+
+test('strangers beyond the day’s allowance wait for midnight; who wrote to us, and what is urgent, does not', async () => {
+  await rig.configure({ newContactsPerDay: 2 })
+  const { drain } = await rig.hold(1)
+  const { client } = timed()
+  drain.attach(client)
+  await hearFrom(rig, 9)
+  const [one, two, three, four, known] = (await acceptTo(rig, [1, 2, 3, 4, 9])) as [
+    MessageRecord,
+    MessageRecord,
+    MessageRecord,
+    MessageRecord,
+    MessageRecord,
+  ]
+  const [again] = await acceptTo(rig, [1])
+  const [urgent] = await acceptTo(rig, [5], { priority: 'high' })
+  await rig.allReach('sent', [one, two, known, again!, urgent!])
+  const midnight = Math.ceil(Date.now() / 86_400_000) * 86_400_000
+  await waitFor('both are held', async () => (await stored(rig, four)).heldBy !== null)
+  expect(await stored(rig, three)).toMatchObject({ status: 'queued', heldBy: 'new_contacts', heldUntil: midnight })
+  expect(await stored(rig, four)).toMatchObject({ status: 'queued', heldBy: 'new_contacts', heldUntil: midnight })
+  await hearFrom(rig, 3)
+  drain.heard()
+  await rig.allReach('sent', [three])
+  expect((await stored(rig, four)).status).toBe('queued')
+  await drain.close()
+  const next = await rig.hold(2)
+  const other = timed()
+  next.drain.attach(other.client)
+  const [after] = await acceptTo(rig, [2])
+  await rig.allReach('sent', [after!])
+  expect((await stored(rig, four)).status).toBe('queued')
+  await rig.configure({ newContactsPerDay: 10 })
+  await rig.allReach('sent', [four])
+})
+
+test('after a 463 nobody new is written to until the time it gives; that message is never tried again, replies go on', async () => {
+  const refused = (): SendOutcome => ({
+    kind: 'rejected',
+    code: 'reach_out_restricted',
+    detail: 'closed',
+    ackError: 463,
+    untilMs: Date.now() + 1_500,
+  })
+  let isFirst = true
+  const { drain } = await rig.hold(1)
+  const { client } = timed(() => {
+    const outcome = isFirst ? refused() : acked()
+    isFirst = false
+    return outcome
+  })
+  drain.attach(client)
+  await hearFrom(rig, 9)
+  const [rejected, stranger, urgent, friend] = [
+    (await acceptTo(rig, [1]))[0]!,
+    (await acceptTo(rig, [2]))[0]!,
+    (await acceptTo(rig, [3], { priority: 'high' }))[0]!,
+    (await acceptTo(rig, [9]))[0]!,
+  ]
+  await rig.allReach('sent', [friend])
+  await rig.allReach('sent', [stranger, urgent])
+  expect(await stored(rig, rejected)).toMatchObject({
+    status: 'failed',
+    error: { code: 'reach_out_restricted' },
+    attemptCount: 1,
+  })
+  expect(client.frames.filter(({ whatsappId }) => whatsappId === rejected.whatsappId)).toHaveLength(1)
+})
+
+test('a restriction that is stored binds the next holder, without any pacing', async () => {
+  await rig.store.sessions.raiseEpoch(rig.sessionId, 1)
+  const restriction = { reason: 'reach_out_restricted', until: Date.now() + 60_000 }
+  await rig.store.sessions.update(rig.sessionId, 1, { restriction }, () => [])
+  await hearFrom(rig, 9)
+  const { drain } = await rig.hold(2)
+  drain.attach(timed().client)
+  const [stranger, friend] = await acceptTo(rig, [1, 9])
+  await rig.allReach('sent', [friend!])
+  expect(await stored(rig, stranger!)).toMatchObject({ status: 'queued', heldBy: 'restriction', heldUntil: restriction.until })
+})
