@@ -19,12 +19,12 @@ export const waitSeconds = histogram(
 )
 export const receiptCount = counter('ujumbe_receipts_total', 'Messages that receipts moved forward, by status.', ['status'])
 export const receivedCount = counter('ujumbe_messages_received_total', 'Inbound messages stored.')
-export const pacingCount = counter(
+const pacingCount = counter(
   'ujumbe_pacing_waits_total',
   'How often pacing let a message wait, by what it waited for: session, recipient, fleet, new_contacts or restriction.',
   ['by'],
 )
-export const pacingSeconds = histogram('ujumbe_pacing_wait_seconds', 'How long pacing lets a message wait.', longSeconds, ['by'])
+const pacingSeconds = histogram('ujumbe_pacing_wait_seconds', 'How long pacing lets a message wait.', longSeconds, ['by'])
 
 export function countPacingWait(by: string, waitMs: number): void {
   pacingCount.inc({ by })

@@ -10,7 +10,7 @@ import { defineScript } from './redis-script.ts'
 import { redisKey } from './redis.ts'
 
 /** What one process counts. Labels come from fixed lists: never ids, numbers or texts of users. */
-export const processMetrics = new Registry()
+const processMetrics = new Registry()
 
 export function counter<Label extends string = never>(name: string, help: string, labelNames: readonly Label[] = []) {
   return new Counter<Label>({ name, help, labelNames, registers: [processMetrics] })
