@@ -1,5 +1,6 @@
 // Asking Redis whether a message may leave now: GCRA over session, recipient and fleet in one call.
 import type { Redis } from 'ioredis'
+import { sha256Hex } from '../platform/crypto.ts'
 import { redisKey } from '../platform/redis.ts'
 import { defineScript } from '../platform/redis-script.ts'
 
@@ -49,8 +50,9 @@ function paceKey(prefix: string, sessionId: string): string {
   return redisKey(prefix, 'session', sessionId, 'pace')
 }
 
+/** Phone numbers stay in the store. */
 function recipientPaceKey(prefix: string, sessionId: string, recipient: string): string {
-  return redisKey(prefix, 'session', sessionId, 'pace', recipient)
+  return redisKey(prefix, 'session', sessionId, 'pace', sha256Hex(`${sessionId} ${recipient}`).slice(0, 24))
 }
 
 function fleetPaceKey(prefix: string): string {
