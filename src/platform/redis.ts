@@ -39,7 +39,26 @@ export function connectRedis(target: RedisTarget, role: RedisRole, log: Log): Re
   const path = redisUrl === undefined ? target.redisSocketPath : new URL(redisUrl).pathname
   const redis = isSocket ? new Redis({ ...options, path }) : new Redis(redisUrl, options)
   logOutages(redis, role, log)
+  writeTogether(redis)
   return redis
+}
+
+/**
+ * Commands of one turn leave in one system call: ioredis writes each for itself, and BullMQ needs them unpipelined. None waits longer
+ * than until the code that is running has come to its end.
+ */
+function writeTogether(redis: Redis): void {
+  redis.on('connect', () => {
+    const { stream } = redis
+    const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
+    stream.write = (...args: unknown[]): boolean => {
+      if (stream.writableCorked === 0) {
+        stream.cork()
+        process.nextTick(() => stream.uncork())
+      }
+      return write(...args)
+    }
+  })
 }
 
 /** A further connection to the same Redis, for pub/sub. */
