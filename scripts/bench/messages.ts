@@ -8,7 +8,7 @@ const ratedSize = 200
 const workers = 2
 const rounds = 2
 /** In each round, whatever the number of sessions. */
-const perRound = 1_600
+const perRound = 800
 
 export const messages: Figure = {
   name: 'messages',
