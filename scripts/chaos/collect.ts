@@ -86,10 +86,14 @@ async function readStored(store: Store): Promise<StoredMessage[]> {
   }
 }
 
-export async function readLastSequences(store: Store, sessions: readonly ChaosSession[]): Promise<Map<string, number>> {
-  const last = new Map<string, number>()
+/** `last`: what was read before, to go on from. */
+export async function readLastSequences(
+  store: Store,
+  sessions: readonly ChaosSession[],
+  last = new Map<string, number>(),
+): Promise<Map<string, number>> {
   for (const { id } of sessions) {
-    for (let afterSequence = 0; ;) {
+    for (let afterSequence = last.get(id) ?? 0; ;) {
       const events = await store.events.list({ sessionId: id, afterSequence, limit: eventPage })
       last.set(id, events.at(-1)?.sequence ?? afterSequence)
       if (events.length < eventPage) break

@@ -15,10 +15,11 @@ const unfinished = ['queued', 'sending', 'sent', 'delivered'] as const
 export async function comeToRest(deps: CollectDeps, progress: (line: string) => void): Promise<void> {
   const end = performance.now() + deadlineMs
   const store = await openSqliteStore(deps.fleet.config.sqlitePath)
+  const known: Known = { inbound: new Set(), lastSequences: new Map() }
   let last = ''
   try {
     for (;;) {
-      const missing = await whatIsMissing(deps, store).catch((error: unknown) => String(error))
+      const missing = await whatIsMissing(deps, store, known).catch((error: unknown) => String(error))
       if (missing === null) break
       if (performance.now() > end) {
         progress(`Not everything came to rest: ${missing}`)
@@ -35,7 +36,13 @@ export async function comeToRest(deps: CollectDeps, progress: (line: string) => 
   }
 }
 
-async function whatIsMissing(deps: CollectDeps, store: Store): Promise<string | null> {
+/** What need not be looked at again. */
+interface Known {
+  inbound: Set<string>
+  lastSequences: Map<string, number>
+}
+
+async function whatIsMissing(deps: CollectDeps, store: Store, known: Known): Promise<string | null> {
   const { fleet, redis, sessions, traffic } = deps
   const unconnected = await readUnconnected(redis, fleet.config.redisPrefix, sessions)
   if (unconnected.length > 0) return `${unconnected.length} sessions are not connected`
@@ -43,19 +50,21 @@ async function whatIsMissing(deps: CollectDeps, store: Store): Promise<string | 
     const { data } = await store.messages.list({ status, direction: 'outbound', limit: 1 })
     if (data.length > 0) return `some messages are still ${status}`
   }
-  for (const { sessionId, whatsappId } of traffic.inbound.slice(-sessions.length)) {
+  for (const { sessionId, whatsappId } of traffic.inbound) {
+    if (known.inbound.has(whatsappId)) continue
     if (!(await store.messages.findByWhatsappId(sessionId, whatsappId))) return 'some inbound messages are not stored'
+    known.inbound.add(whatsappId)
   }
-  const missingEvents = await countMissingEvents(deps, store)
+  const missingEvents = await countMissingEvents(deps, store, known)
   if (missingEvents > 0) return `${missingEvents} events have not come`
   const leftovers = await leftInRedis(redis, fleet.config.redisPrefix)
   return leftovers.length > 0 ? `${leftovers.length} leftovers in Redis` : null
 }
 
-async function countMissingEvents({ receiver, sessions }: CollectDeps, store: Store): Promise<number> {
+async function countMissingEvents({ receiver, sessions }: CollectDeps, store: Store, known: Known): Promise<number> {
   const told = Map.groupBy(receiver.events, ({ sessionId }) => sessionId)
   let missing = 0
-  for (const [sessionId, last] of await readLastSequences(store, sessions)) {
+  for (const [sessionId, last] of await readLastSequences(store, sessions, known.lastSequences)) {
     missing += last - new Set(told.get(sessionId)?.map(({ sequence }) => sequence)).size
   }
   return missing

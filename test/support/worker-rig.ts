@@ -27,6 +27,8 @@ export interface WorkerRig {
   commands: Redis
   sandbox: TestSandbox
   store: Store
+  /** The SQLite file. */
+  storePath: string
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>
   startScheduler(): Promise<WorkerProcess>
   /** All that were started, ended ones too. */
@@ -48,7 +50,8 @@ export async function startWorkerRig(defaults: Record<string, string> = {}): Pro
   const dataDir = await mkdtemp(join(tmpdir(), 'uj-rig-'))
   const log = pino({ level: 'silent' })
   const [redis, sandbox] = await Promise.all([startTestRedis({ appendOnly: true }), startTestSandbox({ process: true })])
-  const store = await openSqliteStore(join(dataDir, 'ujumbe.db'))
+  const storePath = join(dataDir, 'ujumbe.db')
+  const store = await openSqliteStore(storePath)
   const commands = connectRedis(redis.target, 'producer', log)
   await waitFor('Redis', () => commands.status === 'ready')
   const queues = new SendQueues(commands, prefix)
@@ -81,6 +84,7 @@ export async function startWorkerRig(defaults: Record<string, string> = {}): Pro
     commands,
     sandbox,
     store,
+    storePath,
     workers,
     session,
     live,
@@ -103,12 +107,13 @@ export async function startWorkerRig(defaults: Record<string, string> = {}): Pro
     },
     pair: async (sessionId, phoneNumber) => {
       await sandbox.client.addPhone({ phoneNumber }).catch(() => undefined)
-      const { qr } = await waitFor(`a QR code of ${sessionId}`, async () => {
+      const code = async () => {
         const { qr } = await live(sessionId)
         return qr !== null && { qr }
-      })
+      }
+      const { qr } = await waitFor(`a QR code of ${sessionId}`, code, 60_000)
       await sandbox.client.scan(phoneNumber, qr)
-      await waitStatus(sessionId, 'connected')
+      await waitStatus(sessionId, 'connected', 60_000)
     },
     request: async (sessionId, intent) => {
       await store.sessions.request(sessionId, intent, Date.now())
