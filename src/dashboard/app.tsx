@@ -1,6 +1,6 @@
 // The frame of every page: navigation, the state of the connection, and the sign-in in front of everything.
 import { LocationProvider, Route, Router, useLocation } from 'preact-iso'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useErrorBoundary, useState } from 'preact/hooks'
 import { lastAnswerAt, reachable, request, signedIn, signOut } from './api/request.ts'
 import { liveState } from './api/use-live.ts'
 import { FleetPage } from './pages/fleet/fleet-page.tsx'
@@ -24,9 +24,11 @@ export function App() {
 }
 
 function Gate() {
+  const [error] = useErrorBoundary()
   useEffect(() => {
     if (signedIn.value === 'unknown') void askWhoWeAre()
   }, [])
+  if (error) return <BrokenPage />
   if (signedIn.value === 'no') return <SignInPage />
   return (
     <>
@@ -132,6 +134,21 @@ function Offline() {
         {since === null || now.value < since ? 'Trying again…' : `What you see is from ${atClock(since)}. Trying again…`}
       </p>
     </div>
+  )
+}
+
+/** A fault of this page itself: better said than a blank screen. */
+function BrokenPage() {
+  return (
+    <main id="main">
+      <div class="empty" role="alert">
+        <h1>This page has stopped working</h1>
+        <p>That is a fault of the dashboard, not of your sessions: they go on. Reload to try again.</p>
+        <button type="button" onClick={() => location.assign('/')}>
+          Reload
+        </button>
+      </div>
+    </main>
   )
 }
 

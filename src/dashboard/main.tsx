@@ -8,5 +8,12 @@ import './style/sessions.css'
 import './style/session.css'
 import './style/lists.css'
 
+// An address that cannot be decoded names nothing.
+try {
+  decodeURIComponent(location.pathname)
+} catch {
+  history.replaceState(null, '', '/')
+}
+
 const root = document.getElementById('app')
 if (root) render(<App />, root)

@@ -47,6 +47,7 @@ describe.runIf(hasBrowser('the pages of the dashboard'))('the pages of the dashb
     [() => `/sessions/${clinic.id}/keys`, (page) => page.getByText('never ends').waitFor()],
     [() => `/sessions/${clinic.id}/settings`, (page) => page.getByLabel('Messages a minute').waitFor()],
     [() => `/sessions/${unpaired.id}`, (page) => page.getByAltText(/^QR code/).waitFor({ timeout: 60_000 })],
+    [() => '/sessions/%E0%A4%A', (page) => page.getByRole('heading', { name: 'Sessions', exact: true }).waitFor()],
     [() => '/sessions/ses_none', (page) => page.getByText('There is no such session').waitFor()],
   ]
 

@@ -1,6 +1,6 @@
 // One session: what it is, how it is, and its tabs.
 import { useRoute } from 'preact-iso'
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { request } from '../../api/request.ts'
 import type { LiveEvent, Session } from '../../api/resources.ts'
 import { useLive } from '../../api/use-live.ts'
@@ -106,19 +106,28 @@ function Found({ session, tab, onChanged }: TabProps & { tab: TabName }) {
           {trouble}
         </p>
       )}
-      <nav class="tabs" aria-label="Parts of this session">
-        {Object.entries(tabs).map(([name, { label }]) => (
-          <a
-            key={name}
-            href={name === 'overview' ? `/sessions/${session.id}` : `/sessions/${session.id}/${name}`}
-            {...(name === tab ? { 'aria-current': 'page' as const } : {})}
-          >
-            {label}
-          </a>
-        ))}
-      </nav>
+      <Tabs id={session.id} current={tab} />
       <Tab session={session} onChanged={onChanged} />
       {isSendOpen && <SendDialog session={session} onClose={() => setSendOpen(false)} />}
     </>
+  )
+}
+
+function Tabs({ id, current }: { id: string; current: TabName }) {
+  const bar = useRef<HTMLElement>(null)
+  // On a narrow screen the bar scrolls sideways, and the chosen tab may be out of sight.
+  useEffect(() => bar.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }), [current])
+  return (
+    <nav ref={bar} class="tabs" aria-label="Parts of this session">
+      {Object.entries(tabs).map(([name, { label }]) => (
+        <a
+          key={name}
+          href={name === 'overview' ? `/sessions/${id}` : `/sessions/${id}/${name}`}
+          {...(name === current ? { 'aria-current': 'page' as const } : {})}
+        >
+          {label}
+        </a>
+      ))}
+    </nav>
   )
 }

@@ -33,7 +33,6 @@ export function readSettings(fields: FormData, before: Settings): Partial<Settin
     perRecipientSeconds: pace('perRecipientSeconds'),
     newContactsPerDay: pace('newContactsPerDay'),
     markOnline: fields.has('markOnline'),
-    typing: fields.has('typing'),
     maxQueueDepth: Number(fields.get('maxQueueDepth')),
     pairingTimeoutSeconds: Number(fields.get('pairingTimeoutSeconds')),
   }

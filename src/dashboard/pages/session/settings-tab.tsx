@@ -66,10 +66,6 @@ export function SettingsTab({ session, onChanged }: TabProps) {
               <input type="checkbox" role="switch" name="markOnline" defaultChecked={settings.markOnline} /> Show the account as
               online
             </label>
-            <label>
-              <input type="checkbox" role="switch" name="typing" defaultChecked={settings.typing} /> Show “typing…” before a
-              message
-            </label>
             <div class="fields">
               <label>
                 Messages that may wait

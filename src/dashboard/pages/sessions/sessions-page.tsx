@@ -11,12 +11,17 @@ import { FirstRun } from './first-run.tsx'
 import { NewSession } from './new-session.tsx'
 import { SessionTable } from './session-table.tsx'
 
-const refreshMs = 10_000
+/** Of thousands the list is long: live events tell what matters in between. */
+const refreshMs = { some: 10_000, many: 60_000 }
+const manyLines = 1_500
 const liveTypes = ['session.status', 'session.health', 'session.restricted']
 
 export function SessionsPage() {
   const { query, route } = useLocation()
-  const lines = useLoad('sessions', listSessions, refreshMs)
+  const [isLong, setLong] = useState(false)
+  const lines = useLoad('sessions', listSessions, isLong ? refreshMs.many : refreshMs.some)
+  const lineCount = lines.data?.length ?? 0
+  useEffect(() => setLong(lineCount > manyLines), [lineCount])
   const [isNewOpen, setNewOpen] = useState(false)
   useEffect(() => {
     document.title = 'Sessions · Ujumbe'
