@@ -119,12 +119,12 @@ describe.each(kinds)('$kind', ({ open, missing }) => {
 
   test.skipIf(missing)('a backup beside a writer is whole: each message with its event', { timeout: 120_000 }, async () => {
     const id = await fill(place.store)
-    let isOver = false
+    const over = new AbortController()
     const writing = (async () => {
-      while (!isOver) await accept(place.store, id)
+      while (!over.signal.aborted) await accept(place.store, id)
     })()
     const made = await run('backup', [directory], place.env)
-    isOver = true
+    over.abort()
     await writing
     expect(made, made.text).toMatchObject({ code: 0 })
     await spare.store.close()

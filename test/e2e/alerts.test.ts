@@ -111,7 +111,7 @@ scrape_configs:
       250,
     )
     for (const { title, targets } of dashboard.panels) {
-      for (const { expr } of targets) await evaluate(expr).catch((error: unknown) => expect.fail(`${title}: ${String(error)}`))
+      for (const { expr } of targets) expect(await evaluate(expr), title).toBeInstanceOf(Array)
     }
     interface Rule {
       name: string

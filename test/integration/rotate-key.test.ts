@@ -87,7 +87,8 @@ async function expectReadableWith(key: string): Promise<void> {
       `whsec_${endpoint.id}`,
       ...(i % 3 === 0 ? [`whsec_old${endpoint.id}`] : []),
     ])
-    if (i % 2 === 0) expect(openHeaders(alone, endpoint)['x-token']).toMatch(new RegExp(`^(${endpoint.id}|edited)$`))
+    const token = openHeaders(alone, endpoint)['x-token']
+    expect(i % 2 === 0 ? [endpoint.id, 'edited'] : [undefined]).toContain(token)
   }
 }
 
@@ -127,12 +128,12 @@ test(
 
 test('beside holders that write and people who edit endpoints, nothing is refused or undone', { timeout: 90_000 }, async () => {
   const rotation = rotate()
-  let isOver = false
-  void rotation.ended.then(() => (isOver = true))
+  const over = new AbortController()
+  void rotation.ended.then(() => over.abort())
   const holders = sessions.slice(0, 20).map((id) => vault.forSession(id, 1))
   const edited = endpoints.filter((_, i) => i % 2 === 0).slice(0, 10)
   const guardPolicy = createGuardPolicy([])
-  for (let n = 0; !isOver; n += 1) {
+  for (let n = 0; !over.signal.aborted; n += 1) {
     await Promise.all(
       holders.map((holder, i) => holder.write([{ type: 'creds', id: '', value: Buffer.from(`creds of ${sessions[i]} #${n}`) }])),
     )
