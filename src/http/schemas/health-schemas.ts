@@ -54,11 +54,9 @@ export const healthSchema = z
     level: healthLevelField,
     reasons: z.array(healthReasonSchema).meta({ description: 'What costs most comes first.' }),
     signals,
-    connections: z
-      .array(z.object({ from: timeField, until: timeField, state: z.enum(['up', 'down', 'off']) }))
-      .meta({
-        description: 'When it was connected, oldest first. `off`: closed on request. What no period covers is not known.',
-      }),
+    connections: z.array(z.object({ from: timeField, until: timeField, state: z.enum(['up', 'down', 'off']) })).meta({
+      description: 'When it was connected, oldest first. `off`: closed on request. What no period covers is not known.',
+    }),
     history: z
       .array(
         z.object({
