@@ -9,7 +9,8 @@ export function answerMex(ctx: ServerContext, session: Session, _iq: BinaryNode)
   const data = {
     xwa2_fetch_account_reachout_timelock: {
       is_active: restricted !== undefined,
-      time_enforcement_ends: restricted ? String(Math.floor(restricted.until / 1000)) : '0',
+      // Whole seconds, and never one too early: whoever believes it would be refused once more.
+      time_enforcement_ends: restricted ? String(Math.ceil(restricted.until / 1000)) : '0',
       enforcement_type: 'DEFAULT',
     },
   }
