@@ -134,9 +134,5 @@ export interface SessionStore {
   /** The last step of a deletion, fenced: the session with credentials, keys, endpoints, messages, events and samples. */
   remove(id: string, epoch: number): Promise<void>
   /** By the health job; not fenced. */
-  setHealth(
-    id: string,
-    health: SessionHealth,
-    describe: Describe<SessionRecord>,
-  ): Promise<Outcome<SessionRecord> | null>
+  setHealth(id: string, health: SessionHealth, describe: Describe<SessionRecord>): Promise<Outcome<SessionRecord> | null>
 }

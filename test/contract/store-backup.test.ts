@@ -28,12 +28,17 @@ const log = pino({ level: 'silent' })
 const key = randomBytes(32)
 
 async function sqlitePlace(): Promise<Place> {
-  const { store, path, close } = await openTestSqlite()
-  return { store, env: { UJUMBE_DATA_DIR: dirname(path) }, reopen: () => openSqliteStore(path), close }
+  const opened = await openTestSqlite()
+  return {
+    store: opened.store,
+    env: { UJUMBE_DATA_DIR: dirname(opened.path) },
+    reopen: () => openSqliteStore(opened.path),
+    close: () => opened.close(),
+  }
 }
 async function mongoPlace(): Promise<Place> {
-  const { store, url, close } = await openTestMongo(mongoUrl ?? '')
-  return { store, env: { MONGODB_URL: url }, reopen: () => openMongoStore(url), close }
+  const opened = await openTestMongo(mongoUrl ?? '')
+  return { store: opened.store, env: { MONGODB_URL: opened.url }, reopen: () => openMongoStore(opened.url), close: () => opened.close() }
 }
 const kinds = [
   { kind: 'sqlite', open: sqlitePlace, missing: false },

@@ -155,7 +155,7 @@ describeStores('pacing', (t) => {
     }
     await hearFrom(id, phone(1), 300, '123456@lid')
     const held = await t.store.messages.listHeld(id, Date.now() + 60_000, 10)
-    expect(held.map((each) => each.id).toSorted()).toEqual([messages[2]?.id, messages[3]?.id].toSorted())
+    expect(new Set(held.map((each) => each.id))).toEqual(new Set([messages[2]?.id, messages[3]?.id]))
   })
 
   test('all holds of a session can be ended by its holder', async () => {
@@ -165,7 +165,9 @@ describeStores('pacing', (t) => {
     for (const message of [first, second]) {
       await t.store.messages.hold({ sessionId: id, id: message.id, epoch: 1, heldBy: 'new_contacts', heldUntil: 9_000 })
     }
-    await expect(t.store.messages.releaseHeld({ sessionId: id, epoch: 0, at: 500 })).rejects.toMatchObject({ code: 'stale_epoch' })
+    await expect(t.store.messages.releaseHeld({ sessionId: id, epoch: 0, at: 500 })).rejects.toMatchObject({
+      code: 'stale_epoch',
+    })
     expect(await t.store.messages.releaseHeld({ sessionId: id, epoch: 1, at: 500 })).toBe(2)
     expect(await t.store.messages.releaseHeld({ sessionId: id, epoch: 1, at: 500 })).toBe(0)
     expect(await t.store.messages.listHeld(id, 500, 10)).toEqual([])
