@@ -36,8 +36,7 @@ async function main(): Promise<number> {
   const dir = await mkdtemp(join(tmpdir(), 'uj-bench-'))
   try {
     const count = Math.max(...wanted.map(({ devices }) => devices))
-    if (count > 0) say(`linking ${count} devices`)
-    const provisioned = await provision(dir, count)
+    const provisioned = await provision(dir, count, say)
     for (const figure of wanted) report.figures.push(await measure(figure, provisioned, join(dir, figure.name), end))
   } finally {
     endLeftovers()

@@ -1,6 +1,7 @@
-// Linked devices to measure with: paired once per run, and kept as files from which every measurement begins anew.
+// Linked devices to measure with: paired once and kept in the data directory, as files from which every measurement begins anew.
 import { createPrivateKey } from 'node:crypto'
-import { cp, mkdir, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   BufferJSON,
@@ -14,6 +15,7 @@ import {
 import { childOf } from '../../../src/sandbox/wire/stanza.ts'
 import { RawClient, type RawDevice } from '../../../test/support/raw-client.ts'
 import { startTestSandbox, type TestSandbox } from '../../../test/support/sandbox.ts'
+import { projectRoot } from '../../support/fleet.ts'
 import { endsWithUs } from './leftovers.ts'
 
 /** What Baileys needs to log in, as JSON with Baileys' own way of writing bytes. */
@@ -34,38 +36,84 @@ export interface Provisioned {
   startSandbox(name: string): Promise<TestSandbox>
 }
 
+const devicesFile = 'devices.json'
 const peopleCount = 40
 const batchSize = 20
 /** A new device brings 812 one-time keys, which is what makes pairing dear. Nobody writes to these devices: a few will do. */
 const oneTimeKeys = 30
 
-export async function provision(dir: string, count: number): Promise<Provisioned> {
-  const original = join(dir, 'provisioned')
-  await mkdir(original, { recursive: true })
+/** Those of an earlier run are taken when there are enough, and the sandbox still knows them. */
+export async function provision(dir: string, count: number, say: (line: string) => void): Promise<Provisioned> {
   const people = Array.from({ length: peopleCount }, (_, index) => String(254_711_000_000 + index))
-  const numbers = Array.from({ length: count }, (_, index) => String(254_720_000_000 + index))
-  const devices: LinkedDevice[] = []
-  const sandbox = await startSandboxProcess(original)
-  try {
-    for (const phoneNumber of [...people, ...numbers]) await sandbox.client.addPhone({ phoneNumber })
-    for (let start = 0; start < count; start += batchSize) {
-      const batch = numbers.slice(start, start + batchSize)
-      devices.push(...(await Promise.all(batch.map((number) => link(sandbox, number)))))
-    }
-  } finally {
-    await sandbox.close()
+  const kept = join(projectRoot, 'data', 'bench')
+  let devices = await readKept(kept)
+  if (devices.length < count || !(await isKnown(kept, devices))) {
+    say(`linking ${count} devices, once`)
+    devices = await linkAll(kept, people, count)
   }
-  const devicesPath = join(original, 'devices.json')
-  await writeFile(devicesPath, JSON.stringify(devices))
   return {
     devices,
     people,
-    devicesPath,
+    devicesPath: join(kept, devicesFile),
     startSandbox: async (name) => {
       const dataDir = join(dir, `sandbox-${name}`)
-      await cp(join(original, 'sandbox'), join(dataDir, 'sandbox'), { recursive: true })
+      await cp(join(kept, 'sandbox'), join(dataDir, 'sandbox'), { recursive: true })
       return startSandboxProcess(dataDir)
     },
+  }
+}
+
+async function readKept(kept: string): Promise<LinkedDevice[]> {
+  try {
+    return JSON.parse(await readFile(join(kept, devicesFile), 'utf8')) as LinkedDevice[]
+  } catch {
+    return [] // none, or half written: they are made anew
+  }
+}
+
+/** A sandbox of another version ignores what was kept. */
+async function isKnown(kept: string, devices: LinkedDevice[]): Promise<boolean> {
+  const last = devices.at(-1)
+  if (!last) return true
+  const copy = await mkdtemp(join(tmpdir(), 'uj-bench-'))
+  try {
+    await cp(join(kept, 'sandbox'), join(copy, 'sandbox'), { recursive: true })
+    const sandbox = await startSandboxProcess(copy)
+    try {
+      return (await sandbox.client.phone(last.phoneNumber)).linkedDevices.length === 1
+    } finally {
+      await sandbox.close()
+    }
+  } catch {
+    return false
+  } finally {
+    await rm(copy, { recursive: true, force: true })
+  }
+}
+
+/** Complete or not there at all. */
+async function linkAll(kept: string, people: readonly string[], count: number): Promise<LinkedDevice[]> {
+  const draft = `${kept}.${process.pid}`
+  const numbers = Array.from({ length: count }, (_, index) => String(254_720_000_000 + index))
+  const devices: LinkedDevice[] = []
+  await mkdir(draft, { recursive: true, mode: 0o700 })
+  try {
+    const sandbox = await startSandboxProcess(draft)
+    try {
+      for (const phoneNumber of [...people, ...numbers]) await sandbox.client.addPhone({ phoneNumber })
+      for (let start = 0; start < count; start += batchSize) {
+        const batch = numbers.slice(start, start + batchSize)
+        devices.push(...(await Promise.all(batch.map((number) => link(sandbox, number)))))
+      }
+    } finally {
+      await sandbox.close()
+    }
+    await writeFile(join(draft, devicesFile), JSON.stringify(devices), { mode: 0o600 })
+    await rm(kept, { recursive: true, force: true })
+    await rename(draft, kept)
+    return devices
+  } finally {
+    await rm(draft, { recursive: true, force: true })
   }
 }
 

@@ -4,7 +4,7 @@ import type { TestSandbox } from '../../../test/support/sandbox.ts'
 import { startBareFleet, type BareFleet } from './bare-fleet.ts'
 import { startProductFleet, type App, type ProductFleet } from './product-fleet.ts'
 import type { Provisioned } from './provision.ts'
-import { added, noTraffic, sendBare, sendThroughProduct, type Traffic } from './traffic.ts'
+import { added, noTraffic, sendBare, sendThroughProduct, type IsDone, type Traffic } from './traffic.ts'
 
 interface Options {
   provisioned: Provisioned
@@ -19,8 +19,8 @@ export interface SideBySide {
   bare: BareFleet
   /** That many sessions are connected on both sides afterwards. */
   connect: (upTo: number) => Promise<void>
-  /** Both in turns, so often; every session writes `perSession` messages each time. */
-  send: (perSession: number, rounds: number) => Promise<{ product: Traffic; bare: Traffic }>
+  /** Both in turns, so often; every session writes `perSession` messages each time. The product is done when `isDone` says so too. */
+  send: (perSession: number, rounds: number, isDone?: IsDone) => Promise<{ product: Traffic; bare: Traffic }>
 }
 
 const apps = (workers: number): App[] => [
@@ -61,11 +61,11 @@ function together(provisioned: Provisioned, { bare, sandbox, product }: Omit<Sid
       await product.addSessions(devices.slice(product.sessionIds.length, upTo))
       await product.connected(upTo)
     },
-    send: async (perSession, rounds) => {
+    send: async (perSession, rounds, isDone) => {
       const sum = { product: noTraffic, bare: noTraffic }
       for (let round = 0; round < rounds; round += 1) {
         sum.bare = added(sum.bare, await sendBare(bare, product.sessionIds.length, perSession))
-        sum.product = added(sum.product, await sendThroughProduct(product, sandbox, people, perSession))
+        sum.product = added(sum.product, await sendThroughProduct(product, sandbox, people, perSession, isDone))
       }
       return sum
     },

@@ -16,6 +16,9 @@ export interface Traffic {
   cpuMs: number
 }
 
+/** Whether everything that follows from so many messages has happened. */
+export type IsDone = (messages: number) => boolean
+
 export const noTraffic: Traffic = { messages: 0, seconds: 0, cpuMs: 0 }
 
 const ackedMs = 90_000
@@ -31,10 +34,11 @@ export async function sendThroughProduct(
   sandbox: TestSandbox,
   people: readonly string[],
   perSession: number,
+  isDone: IsDone = () => true,
 ): Promise<Traffic> {
   const { sessionIds } = fleet
   const messages = sessionIds.length * perSession
-  return measure(fleet.pids(), sandbox, messages, async () => {
+  const send = async () => {
     await drive({
       origin: fleet.apiUrl,
       headers: { authorization: `Bearer ${fleet.adminKey}` },
@@ -50,7 +54,8 @@ export async function sendThroughProduct(
         }
       },
     })
-  })
+  }
+  return measure(fleet.pids(), sandbox, messages, send, isDone)
 }
 
 export async function sendBare(bare: BareFleet, sessions: number, perSession: number): Promise<Traffic> {
@@ -58,13 +63,20 @@ export async function sendBare(bare: BareFleet, sessions: number, perSession: nu
 }
 
 /** @throws Error when a phone got something twice, out of order or unreadable, or not everything was acknowledged */
-async function measure(pids: number[], sandbox: TestSandbox, messages: number, send: () => Promise<void>): Promise<Traffic> {
+async function measure(
+  pids: number[],
+  sandbox: TestSandbox,
+  messages: number,
+  send: () => Promise<void>,
+  isDone: IsDone = () => true,
+): Promise<Traffic> {
   const { acks } = await sandbox.client.stats()
   const before = cpuMs(pids)
   const startedAt = performance.now()
   await send()
   await waitFor(`${messages} acks`, async () => (await sandbox.client.stats()).acks >= acks + messages, ackedMs, 20)
   const seconds = (performance.now() - startedAt) / 1_000
+  await waitFor('everything that follows', () => isDone(messages), ackedMs)
   await untilQuiet(pids)
   const { duplicates, orderViolations, decryptFailures } = await sandbox.client.stats()
   if (duplicates + orderViolations + decryptFailures > 0)
