@@ -31,8 +31,8 @@ export interface ChaosOptions {
   leaseTtlMs: number
   dataDir: string
   progress: (line: string) => void
-  /** Instead of what the seed would plan. */
-  faults?: PlannedFault[]
+  /** Ends the run early: the fleet is stopped, and nothing is judged. */
+  signal?: AbortSignal
 }
 
 export interface ChaosResult {
@@ -80,15 +80,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   })
   const redis = connectRedis(fleet.config, 'worker', pino({ level: 'silent' }))
   const sandbox = new SandboxClient(`http://127.0.0.1:${sandboxPort}`)
-  let isStopped = false
-  const stop = async () => {
-    if (isStopped) return
-    isStopped = true
-    await closeRedis(redis)
-    await fleet.stop()
-  }
+  let stopping: Promise<void> | undefined
+  const stop = () => (stopping ??= closeRedis(redis).then(() => fleet.stop()))
   try {
-    const { history, traffic, planned } = await misbehave({ ...options, fleet, redis, sandbox, link, receiver })
+    const stage = { ...options, fleet, redis, sandbox, link, receiver }
+    const { history, traffic, planned } = await unlessAborted(misbehave(stage), options.signal)
     await stop()
     history.leftovers.push(...(await leftProcesses(`${fleet.config.dataDir}/pm2`)))
     if (receiver.forgedCount > 0) history.leftovers.push(`${receiver.forgedCount} webhooks had a wrong signature`)
@@ -105,8 +101,21 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   }
 }
 
-type Stage = Omit<ChaosOptions, 'faults'> &
-  Omit<FaultDeps, 'sessions' | 'writeToStrangers' | 'workerCount'> & { faults?: PlannedFault[]; fleet: Fleet }
+type Stage = ChaosOptions & Omit<FaultDeps, 'sessions' | 'writeToStrangers'>
+
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(new Error('interrupted'))
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+    work.catch(() => undefined) // it meets a fleet that is being stopped
+  }
+}
 
 async function misbehave(stage: Stage): Promise<{ history: History; traffic: Traffic; planned: PlannedFault[] }> {
   const { seed, minutes, fleet, sandbox, receiver, progress, perSecond, sessionCount, workerCount, leaseTtlMs } = stage
@@ -121,7 +130,7 @@ async function misbehave(stage: Stage): Promise<{ history: History; traffic: Tra
   progress(`Pairing ${sessionCount} sessions`)
   const sessions = await pairAll(fleet, sandbox, sessionCount)
 
-  const planned = stage.faults ?? planFaults({ seed, durationMs, sessionCount, workerCount, leaseTtlMs })
+  const planned = planFaults({ seed, durationMs, sessionCount, workerCount, leaseTtlMs })
   const traffic = new Traffic({ sessions, people, sandbox, random: createRandom(seed + 2), perSecond })
   const strangers: string[] = []
   const writeToStrangers = async (writers: readonly ChaosSession[]) => {

@@ -37,6 +37,8 @@ async function main(): Promise<number> {
   const progress = (line: string) => {
     if (!flags.json) console.log(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s  ${line}`)
   }
+  const interrupted = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort())
   const seed = numberOf('seed', 0, 2 ** 32 - 1)
   progress(`Seed ${seed}`)
   const result = await runChaos({
@@ -48,6 +50,7 @@ async function main(): Promise<number> {
     leaseTtlMs: numberOf('ttl', 500, 60_000),
     dataDir,
     progress,
+    signal: interrupted.signal,
   })
   report(result, dataDir)
   const isGood = result.violations.length === 0
