@@ -38,7 +38,12 @@ async function sqlitePlace(): Promise<Place> {
 }
 async function mongoPlace(): Promise<Place> {
   const opened = await openTestMongo(mongoUrl ?? '')
-  return { store: opened.store, env: { MONGODB_URL: opened.url }, reopen: () => openMongoStore(opened.url), close: () => opened.close() }
+  return {
+    store: opened.store,
+    env: { MONGODB_URL: opened.url },
+    reopen: () => openMongoStore(opened.url),
+    close: () => opened.close(),
+  }
 }
 const kinds = [
   { kind: 'sqlite', open: sqlitePlace, missing: false },
