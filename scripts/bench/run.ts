@@ -1,7 +1,7 @@
 // `npm run bench`: every figure beside its baseline, bounded to five minutes. `-- --json`, `-- --only <name>,…`, `-- --write` (docs/benchmarks).
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -16,7 +16,7 @@ import type { Figure } from './rig/figure.ts'
 import { endLeftovers } from './rig/leftovers.ts'
 import { describeMachine } from './rig/machine.ts'
 import { provision, type Provisioned } from './rig/provision.ts'
-import { markdown, terminalTable, type BenchReport, type FigureResult } from './rig/report.ts'
+import { markdown, merged, terminalTable, type BenchReport, type FigureResult } from './rig/report.ts'
 import { webhookDelay } from './webhook-delay.ts'
 
 const figures: Figure[] = [accepts, cpuPerMessage, messages, webhookDelay, idleSessions]
@@ -32,7 +32,7 @@ async function main(): Promise<number> {
   if (wanted.length === 0) throw new Error(`no such figure; there are ${figures.map(({ name }) => name).join(', ')}.`)
   const startedAt = performance.now()
   const end = startedAt + limitMs
-  const report: BenchReport = { at: new Date().toISOString(), machine: describeMachine(), seconds: 0, figures: [] }
+  const report: BenchReport = { machine: describeMachine(), seconds: 0, figures: [] }
   const dir = await mkdtemp(join(tmpdir(), 'uj-bench-'))
   try {
     const count = Math.max(...wanted.map(({ devices }) => devices))
@@ -52,8 +52,10 @@ async function main(): Promise<number> {
 async function measure(figure: Figure, provisioned: Provisioned, dir: string, end: number): Promise<FigureResult> {
   const { name, title } = figure
   const startedAt = performance.now()
+  const at = new Date().toISOString()
+  const loadAtStart = Math.round((loadavg()[0] ?? 0) * 10) / 10
   const result = (rows: FigureResult['rows'], failure: string | null): FigureResult => {
-    return { name, title, rows, failure, seconds: (performance.now() - startedAt) / 1_000 }
+    return { name, title, rows, failure, at, loadAtStart, seconds: (performance.now() - startedAt) / 1_000 }
   }
   if (startedAt > end) return result([], tooLate)
   say(`${name}: ${title}`)
@@ -67,9 +69,12 @@ async function measure(figure: Figure, provisioned: Provisioned, dir: string, en
 }
 
 async function writeDocs(report: BenchReport): Promise<void> {
-  const path = join(projectRoot, 'docs', 'benchmarks.md')
-  await writeFile(join(projectRoot, 'docs', 'benchmarks.json'), `${JSON.stringify(report, null, 2)}\n`)
-  await writeFile(path, between(await readFile(path, 'utf8'), 'benchmarks', markdown(report)))
+  const [text, data] = ['benchmarks.md', 'benchmarks.json'].map((name) => join(projectRoot, 'docs', name)) as [string, string]
+  const earlier = existsSync(data) ? (JSON.parse(await readFile(data, 'utf8')) as BenchReport) : null
+  const order = figures.map(({ name }) => name)
+  const whole = merged(earlier, report, order)
+  await writeFile(data, `${JSON.stringify(whole, null, 2)}\n`)
+  await writeFile(text, between(await readFile(text, 'utf8'), 'benchmarks', markdown(whole)))
 }
 
 function say(line: string): void {

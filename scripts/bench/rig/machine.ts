@@ -1,6 +1,6 @@
 // The machine a run was made on, as far as it matters to its figures.
 import { execFileSync } from 'node:child_process'
-import { cpus, loadavg, release, totalmem } from 'node:os'
+import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { findRedisProgram } from '../../../src/platform/embedded-redis.ts'
 import { projectRoot } from '../../support/fleet.ts'
@@ -12,8 +12,6 @@ export interface Machine {
   kernel: string
   node: string
   redis: string
-  /** Runnable processes over the last minute, when the run began: above the number of cores, wall-clock figures tell little. */
-  loadAtStart: number
 }
 
 export function describeMachine(): Machine {
@@ -24,7 +22,6 @@ export function describeMachine(): Machine {
     kernel: release(),
     node: process.versions.node,
     redis: redisVersion(),
-    loadAtStart: Math.round((loadavg()[0] ?? 0) * 10) / 10,
   }
 }
 

@@ -8,11 +8,13 @@ export interface FigureResult {
   rows: Row[]
   /** Why there are none. */
   failure: string | null
+  at: string
+  /** Runnable processes over the last minute: above the number of cores, wall-clock figures tell little. */
+  loadAtStart: number
   seconds: number
 }
 
 export interface BenchReport {
-  at: string
   machine: Machine
   seconds: number
   figures: FigureResult[]
@@ -34,17 +36,23 @@ function alignedRows({ rows, failure }: FigureResult): string[] {
   )
 }
 
-export function markdown({ at, machine, seconds, figures }: BenchReport): string {
-  const { processor, cores, memoryGb, kernel, node, redis, loadAtStart } = machine
-  const parts = figures.map(({ title, rows, failure }) => {
+export function markdown({ machine, figures }: BenchReport): string {
+  const { processor, cores, memoryGb, kernel, node, redis } = machine
+  const parts = figures.map(({ title, rows, failure, at, loadAtStart }) => {
     if (failure !== null) return `### ${title}\nNot measured: ${failure}`
     const lines = [header, header.map((_, column) => (column === 0 ? '---' : '--:')), ...rows.map(cellsOf)]
-    return `### ${title}\n${lines.map((line) => `| ${line.join(' | ')} |`).join('\n')}`
+    const table = lines.map((line) => `| ${line.join(' | ')} |`).join('\n')
+    return `### ${title}\n${table}\n\nMeasured ${at.slice(0, 16).replace('T', ' ')} UTC; load of the machine when it began: ${loadAtStart}.`
   })
-  const machineLine =
-    `${at.slice(0, 10)}, ${processor}, ${cores} cores, ${memoryGb} GB, Linux ${kernel}, Node ${node}, Redis ${redis}; ` +
-    `load ${loadAtStart} when it began, ${Math.round(seconds)} s in all.`
+  const machineLine = `${processor}, ${cores} cores, ${memoryGb} GB, Linux ${kernel}, Node ${node}, Redis ${redis}.`
   return `${machineLine}\n\n${parts.join('\n\n')}`
+}
+
+/** A run of some figures takes the place of these in an earlier one on the same machine. */
+export function merged(earlier: BenchReport | null, now: BenchReport, order: readonly string[]): BenchReport {
+  if (JSON.stringify(earlier?.machine) !== JSON.stringify(now.machine)) return now
+  const byName = new Map([...(earlier?.figures ?? []), ...now.figures].map((figure) => [figure.name, figure]))
+  return { ...now, figures: order.flatMap((name) => byName.get(name) ?? []) }
 }
 
 function cellsOf(row: Row): string[] {
