@@ -1,6 +1,6 @@
 // `npm run bench`: every figure beside its baseline, bounded to five minutes. `-- --json`, `-- --only <name>,…`, `-- --write` (docs/benchmarks).
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync, rmSync } from 'node:fs'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -34,13 +34,14 @@ async function main(): Promise<number> {
   const end = startedAt + limitMs
   const report: BenchReport = { machine: describeMachine(), seconds: 0, figures: [] }
   const dir = await mkdtemp(join(tmpdir(), 'uj-bench-'))
+  // Also when it is broken off; whoever writes there has been ended by then.
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
   try {
     const count = Math.max(...wanted.map(({ devices }) => devices))
     const provisioned = await provision(dir, count, say)
     for (const figure of wanted) report.figures.push(await measure(figure, provisioned, join(dir, figure.name), end))
   } finally {
     endLeftovers()
-    await rm(dir, { recursive: true, force: true, maxRetries: 3 })
   }
   report.seconds = (performance.now() - startedAt) / 1_000
   if (flags.write) await writeDocs(report)
