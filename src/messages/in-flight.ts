@@ -1,18 +1,20 @@
 // The one message of a session between its take and its outcome in the store, and the receipt that may stand in for its ack.
-import { withDeadline } from '../platform/clock.ts'
+import { sleep, withDeadline } from '../platform/clock.ts'
 import { hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { OutgoingMessage, SendOutcome, WhatsAppClient } from '../whatsapp/whatsapp-client.ts'
 
 /** A client keeps to the ack's time by itself; this is for one that does not. */
 const marginMs = 5_000
+/** The ack may be here already while the client still learns the recipient's LID: its own answer says more than a receipt. */
+const receiptGraceMs = 500
 
 export class InFlight {
   readonly #ackTimeoutMs: number
   readonly #log: Log
   /** Settles when the outcome is in the store. */
   #recorded: Promise<void> | null = null
-  #delivery: { whatsappId: string; settle: (outcome: SendOutcome) => void } | null = null
+  #delivery: { whatsappId: string; sent: Promise<unknown>; settle: (outcome: SendOutcome) => void } | null = null
   /** On the monotonic clock. */
   lastEndedAt = -Infinity
 
@@ -42,9 +44,9 @@ export class InFlight {
   /** Never rejects, and settles soon after the ack's time is over, whatever the client does. */
   async deliver(client: WhatsAppClient, message: OutgoingMessage): Promise<SendOutcome> {
     const { promise: byReceipt, resolve: settle } = Promise.withResolvers<SendOutcome>()
-    this.#delivery = { whatsappId: message.whatsappId, settle }
     try {
       const sent = client.send(message, this.#ackTimeoutMs)
+      this.#delivery = { whatsappId: message.whatsappId, sent, settle }
       return await withDeadline(Promise.race([sent, byReceipt]), this.#ackTimeoutMs + marginMs)
     } catch (error) {
       if (!hasCode(error, 'timed_out')) this.#log.error({ err: error }, 'message.send_threw')
@@ -54,9 +56,12 @@ export class InFlight {
 
   /** A receipt for the message under way counts as its ack; resolves when that is stored, so that the receipt comes second. */
   async acknowledge(whatsappIds: readonly string[]): Promise<void> {
-    if (!this.#delivery || !whatsappIds.includes(this.#delivery.whatsappId)) return
-    this.#delivery.settle({ kind: 'acked', at: Date.now(), lid: null })
-    await this.#recorded
+    const delivery = this.#delivery
+    if (!delivery || !whatsappIds.includes(delivery.whatsappId)) return
+    const recorded = this.#recorded
+    await Promise.race([delivery.sent.catch(() => undefined), sleep(receiptGraceMs)])
+    delivery.settle({ kind: 'acked', at: Date.now(), lid: null })
+    await recorded
   }
 
   /** Resolves when nothing is under way, at the latest `settleMs` after the ack's time is over. */
