@@ -61,7 +61,7 @@ test('a worker is killed while Redis is away, and Redis comes back empty', async
   await rig.redis.stop()
   await rig.workers[0]?.end('SIGKILL')
   await rig.redis.start()
-  await rig.commands.flushall()
+  await waitFor('Redis to be emptied', () => rig.commands.flushall().catch(() => false))
   await waitFor('all connected', () => areConnected(rig, ids).catch(() => false), 60_000)
   const { shown, accepted } = await shownAndAccepted(rig, person, (await traffic.stop()).counts)
   expect(shown).toEqual(accepted)
