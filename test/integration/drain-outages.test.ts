@@ -115,7 +115,7 @@ test('while Redis does not answer, detaching and closing do not wait for it', as
     })
     drain.attach(client)
     const messages = await other.acceptMany(2)
-    await waitFor('the first is under way', () => drain.busy)
+    await waitFor('the first is with the client', () => client.frames.length === 1)
     own.pause()
     ack()
     await withDeadline(drain.detach(), 5_000)
