@@ -3,12 +3,14 @@ import { SessionScorer } from '../src/health/score-sessions.ts'
 import { requeueStranded } from '../src/messages/requeue-stranded.ts'
 import { runDueMessages } from '../src/messages/run-due-messages.ts'
 import { SendQueues } from '../src/messages/send-queue.ts'
+import { runBeats } from '../src/platform/beat.ts'
 import { loadConfig } from '../src/platform/config.ts'
 import { runProcess } from '../src/platform/lifecycle.ts'
 import { createLog } from '../src/platform/log.ts'
 import { SharedMetrics } from '../src/platform/metrics.ts'
 import { closeRedis, connectRedis, requireRedis } from '../src/platform/redis.ts'
-import { runTicks, type Tick } from '../src/platform/tick.ts'
+import type { Tick } from '../src/platform/run-tick.ts'
+import { runTicks } from '../src/platform/tick.ts'
 import type { PublishedEvent } from '../src/store/event-store.ts'
 import { openStore } from '../src/store/open-store.ts'
 import { retention, sweepStore } from '../src/store/sweep-store.ts'
@@ -44,7 +46,7 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
   const announce = (published: PublishedEvent[]) => announceEvents({ deliveryQueue, log }, published)
   const scorer = new SessionScorer({ store, redis, prefix, announce, log })
 
-  const ticks: Tick[] = [
+  const beats: Tick[] = [
     {
       name: 'webhook-retries',
       everyMs: 1_000,
@@ -63,9 +65,11 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
       deadlineMs: 20_000,
       run: (signal) => runDueMessages({ messages: store.messages, queues: sendQueues, redis, prefix, announce, log }, signal),
     },
+  ]
+  const ticks: Tick[] = [
     {
       name: 'requeue-stranded',
-      everyMs: 5_000,
+      everyMs: 10_000,
       deadlineMs: 20_000,
       run: () =>
         requeueStranded({
@@ -78,7 +82,7 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
     },
     {
       name: 'health',
-      everyMs: 5_000,
+      everyMs: 10_000,
       deadlineMs: 20_000,
       run: (signal) => scorer.tick(signal),
     },
@@ -89,6 +93,8 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
       run: (signal) => sweepStore(store, retention, signal),
     },
   ]
-  const running = await runTicks({ redis, prefix, log }, ticks)
-  life.onStop('ticks', () => running.close(finishMs))
+  const running = [runBeats({ redis, prefix, log }, beats), await runTicks({ redis, prefix, log }, ticks)]
+  life.onStop('ticks', async () => {
+    await Promise.all(running.map((each) => each.close(finishMs)))
+  })
 })

@@ -5,6 +5,7 @@ import type { Log } from '../platform/log.ts'
 import { claimSessions } from '../sessions/claim-sessions.ts'
 import { readLeaseStates, type LeaseDeps } from '../sessions/lease-scripts.ts'
 import type { Lease } from '../sessions/lease.ts'
+import { readTraffic } from '../sessions/traffic-report.ts'
 import type { LivingWorker, WorkerHeartbeat } from '../sessions/worker-heartbeat.ts'
 import type { SessionStore } from '../store/session-store.ts'
 import { claimCap, preferredWorker } from './fair-share.ts'
@@ -135,11 +136,22 @@ export class ClaimRounds {
       afterId = last.id
     }
     this.#known = known
-    const free = await this.#onlyFree(candidates)
+    const free = await this.#onlyFree(await this.#unreported(candidates))
     const mine = free.filter(({ id }) => preferredWorker(id, workers()) === heartbeat.incarnation)
     const isMine = new Set(mine.map(({ id }) => id))
     for (const { id } of free) if (!isMine.has(id)) this.#defer(id, leaveMs.preferred)
     await this.#claim(mine)
+  }
+
+  /** What a living worker reports it holds, which may be some seconds old: a session that it has given away since is offered, or found next time. */
+  async #unreported(candidates: Candidate[]): Promise<Candidate[]> {
+    const { workers, heartbeat } = this.#deps
+    const others = workers().map(({ incarnation }) => incarnation)
+    const reported = await readTraffic(
+      this.#deps,
+      others.filter((incarnation) => incarnation !== heartbeat.incarnation),
+    )
+    return candidates.filter(({ id }) => !reported.has(id))
   }
 
   async #onlyFree<T extends { id: string }>(candidates: T[]): Promise<T[]> {

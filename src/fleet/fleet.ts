@@ -4,7 +4,8 @@ import { monotonicMs, withDeadline } from '../platform/clock.ts'
 import { endHeartbeat, restoreLeases } from '../sessions/lease-scripts.ts'
 import type { Lease } from '../sessions/lease.ts'
 import { offerSessions, type WakeReason } from '../sessions/live-session.ts'
-import { claimChannel, takeoversKey, trafficKey, wakeChannel } from '../sessions/session-keys.ts'
+import { claimChannel, takeoversKey, wakeChannel } from '../sessions/session-keys.ts'
+import { reportTraffic } from '../sessions/traffic-report.ts'
 import { processOf, WorkerHeartbeat, type LivingWorker, type WorkerView } from '../sessions/worker-heartbeat.ts'
 import { ClaimRounds } from './claim-rounds.ts'
 import { DeathWatch } from './death-notice.ts'
@@ -262,21 +263,14 @@ export class Fleet {
 
   /** When each socket last heard of WhatsApp: one command for all, every few rounds. */
   async #reportTraffic(): Promise<void> {
-    const { redis, prefix, ttlMs, log } = this.#deps
+    const { ttlMs, log } = this.#deps
     const offset = Date.now() - monotonicMs()
-    const fields: string[] = []
+    const times = new Map<string, number>()
     for (const { sessionId, lastTrafficAt } of this.#runners.values()) {
-      if (lastTrafficAt !== null) fields.push(sessionId, String(Math.round(lastTrafficAt + offset)))
+      if (lastTrafficAt !== null) times.set(sessionId, Math.round(lastTrafficAt + offset))
     }
-    if (fields.length === 0) return
-    const key = trafficKey(prefix, this.incarnation)
     try {
-      await redis
-        .multi()
-        .del(key)
-        .hset(key, ...fields)
-        .pexpire(key, ttlMs * roundsPerReport)
-        .exec()
+      await reportTraffic(this.#deps, this.incarnation, times, ttlMs * roundsPerReport)
     } catch (err) {
       log.debug({ err }, 'traffic.not_reported')
     }

@@ -1,6 +1,7 @@
 // When each session's socket last heard of WhatsApp, from the reports of all living workers; and since when nobody reports one.
 import type { Redis } from 'ioredis'
-import { trafficKey, unheardKey, workersKey } from '../sessions/session-keys.ts'
+import { unheardKey, workersKey } from '../sessions/session-keys.ts'
+import { readTraffic } from '../sessions/traffic-report.ts'
 import type { SessionRecord } from '../store/session-store.ts'
 import type { SessionFacts } from './signals.ts'
 
@@ -44,13 +45,7 @@ export class Heartbeats {
   static async read(deps: HeartbeatDeps, now: number): Promise<Heartbeats> {
     const { redis, prefix } = deps
     const workers = await redis.zrange(workersKey(prefix), '0', '-1')
-    const [before = {}, ...reports] = await Promise.all(
-      [unheardKey(prefix), ...workers.map((worker) => trafficKey(prefix, worker))].map((key) => redis.hgetall(key)),
-    )
-    const heardAt = new Map<string, number>()
-    for (const report of reports) {
-      for (const [id, at] of Object.entries(report)) heardAt.set(id, Math.max(Number(at), heardAt.get(id) ?? 0))
-    }
+    const [before, heardAt] = await Promise.all([redis.hgetall(unheardKey(prefix)), readTraffic(deps, workers)])
     const numbers = new Map(Object.entries(before).map(([id, at]) => [id, Number(at)]))
     return new Heartbeats(deps, now, { heardAt, before: numbers, hasWorkers: workers.length > 0 })
   }

@@ -1,13 +1,14 @@
 // The health tick: walks all sessions in pages, scores each, keeps what changed and tells of new levels. It explains; it never acts.
 import type { Redis } from 'ioredis'
 import type { Log } from '../platform/log.ts'
-import { listTroubled, readConnectionHistories, type ConnectionHistory } from '../sessions/connection-history.ts'
+import { listTroubled, type ConnectionHistory } from '../sessions/connection-history.ts'
 import { describeHealth, describeNothing } from '../sessions/session-events.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
 import type { HealthSample } from '../store/health-store.ts'
 import type { SessionRecord } from '../store/session-store.ts'
 import type { Store } from '../store/store.ts'
 import { AckedCache } from './acked-cache.ts'
+import { ConnectionCache } from './connection-cache.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { levelOf, scoreOf } from './score.ts'
 import { signalsOf, type HealthSignals } from './signals.ts'
@@ -43,6 +44,7 @@ export class SessionScorer {
   readonly #deps: ScoreDeps
   readonly #acked: AckedCache
   readonly #traffic: TrafficCount
+  readonly #connections: ConnectionCache
   #thinnedTo = ''
   #thinStartedAt = 0
 
@@ -50,6 +52,7 @@ export class SessionScorer {
     this.#deps = deps
     this.#acked = new AckedCache(deps.store.health)
     this.#traffic = new TrafficCount(deps.store.health)
+    this.#connections = new ConnectionCache(deps)
   }
 
   /** Returns how many sessions were scored. Stops between pages when `signal` aborts. */
@@ -72,14 +75,13 @@ export class SessionScorer {
 
   async #scorePage(
     sessions: readonly SessionRecord[],
-    { now, heartbeats, troubled }: { now: number; heartbeats: Heartbeats; troubled: ReadonlySet<string> },
+    { now, heartbeats, troubled }: { now: number; heartbeats: Heartbeats; troubled: ReadonlyMap<string, number> },
   ): Promise<void> {
     const { store } = this.#deps
     // A session that never was connected is neither well nor ill; it is somebody's to pair.
     const known = sessions.filter(({ lastConnectedAt }) => lastConnectedAt !== null)
-    const inTrouble = known.map(({ id }) => id).filter((id) => troubled.has(id))
-    const read = await readConnectionHistories(this.#deps, inTrouble)
-    const histories = new Map(inTrouble.map((id, i) => [id, read[i] ?? noHistory]))
+    const newest = new Map(known.flatMap(({ id }) => (troubled.has(id) ? [[id, troubled.get(id) ?? now] as const] : [])))
+    const histories = await this.#connections.of(newest, now)
     const works = await store.health.work(
       known.map(({ id }) => id),
       now,

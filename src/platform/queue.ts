@@ -31,6 +31,9 @@ export function createQueue<Data>(name: string, redis: Redis, prefix: string, jo
   return queue
 }
 
+/** How long an idle worker waits on Redis before it looks for itself. A job ends the wait at once. */
+const idleSeconds = 15
+
 /**
  * A stock worker with its own blocking connection: for the few fixed queues. `redis` must be a 'worker' connection.
  * It asks Redis for its version: without that BullMQ rounds waits up to whole seconds, and delayed jobs come up to a second late.
@@ -43,6 +46,7 @@ export function createWorker<Data>(
   options: Omit<WorkerOptions, 'connection' | 'prefix'> = {},
 ): Worker<Data> {
   const worker = new Worker<Data>(name, processor, {
+    drainDelay: idleSeconds,
     ...options,
     connection: redis,
     prefix: bullPrefix(prefix),

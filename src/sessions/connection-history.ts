@@ -69,11 +69,14 @@ async function push(
     .exec()
 }
 
-/** Sessions with an entry since then, so that nobody has to ask for each. Drops what is older. */
-export async function listTroubled({ redis, prefix }: HistoryDeps, since: number): Promise<Set<string>> {
+/** Sessions with an entry since then and the time of their newest, so that nobody has to ask for each. Drops what is older. */
+export async function listTroubled({ redis, prefix }: HistoryDeps, since: number): Promise<Map<string, number>> {
   const key = troubledKey(prefix)
-  const results = await redis.multi().zremrangebyscore(key, '-inf', since).zrange(key, '0', '-1').exec()
-  return new Set((results?.[1]?.[1] ?? []) as string[])
+  const results = await redis.multi().zremrangebyscore(key, '-inf', since).zrange(key, '0', '-1', 'WITHSCORES').exec()
+  const pairs = (results?.[1]?.[1] ?? []) as string[]
+  const newest = new Map<string, number>()
+  for (let i = 0; i + 1 < pairs.length; i += 2) newest.set(pairs[i] as string, Number(pairs[i + 1]))
+  return newest
 }
 
 /** One round trip for all; in the order of `sessionIds`. */

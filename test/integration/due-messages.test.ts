@@ -6,7 +6,7 @@ import { requeueStranded } from '../../src/messages/requeue-stranded.ts'
 import { runDueMessages, type DueDeps } from '../../src/messages/run-due-messages.ts'
 import { SendQueues } from '../../src/messages/send-queue.ts'
 import { hasCode } from '../../src/platform/errors.ts'
-import { runTicks } from '../../src/platform/tick.ts'
+import { runBeats } from '../../src/platform/beat.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { acked, ScriptedClient } from '../support/scripted-client.ts'
@@ -66,7 +66,7 @@ test('a tick queues them within a second of their time, and their holder is woke
   const client = new ScriptedClient()
   drain.attach(client)
   const tick = { name: 'due-messages', everyMs: 500, deadlineMs: 5_000, run: (stop: AbortSignal) => runDueMessages(deps, stop) }
-  const ticks = await runTicks({ redis: deps.redis, prefix: rig.prefix, log }, [tick])
+  const ticks = runBeats({ redis: deps.redis, prefix: rig.prefix, log }, [tick])
   try {
     const message = await rig.accept('soon', { sendAt: Date.now() + 700 })
     await rig.allReach('sent', [message])

@@ -1,7 +1,8 @@
 // Ticks with a real Redis: one process runs each, none runs beside itself, and they outlive processes and Redis' data.
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
-import { runTicks, type RunningTicks, type Tick } from '../../src/platform/tick.ts'
+import type { RunningTicks, Tick } from '../../src/platform/run-tick.ts'
+import { runTicks } from '../../src/platform/tick.ts'
 import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { waitFor } from '../support/wait.ts'
 import { silentLog } from '../support/webhooks.ts'

@@ -5,7 +5,8 @@ import { seal, unseal } from '../../src/platform/crypto.ts'
 import { newId } from '../../src/platform/id.ts'
 import type { Log } from '../../src/platform/log.ts'
 import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
-import { runTicks, type RunningTicks } from '../../src/platform/tick.ts'
+import { runBeats } from '../../src/platform/beat.ts'
+import type { RunningTicks } from '../../src/platform/run-tick.ts'
 import { newSession } from '../../src/sessions/session.ts'
 import type { DeliveryRecord, EndpointRecord, EventDraft } from '../../src/store/event-store.ts'
 import { createEndpoint } from '../../src/webhooks/create-endpoint.ts'
@@ -142,7 +143,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
       return running
     },
     startRetryTick: async (everyMs = 200) => {
-      const ticks = await runTicks({ redis: connection, prefix, log }, [
+      const ticks = runBeats({ redis: connection, prefix, log }, [
         {
           name: 'webhook-retries',
           everyMs,
