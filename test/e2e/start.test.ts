@@ -61,7 +61,7 @@ async function stoppedInOrder(directory: string): Promise<string[]> {
 test('starts, stops in order on Ctrl-C, leaves nothing, and starts again on what it kept', { timeout: 170_000 }, async () => {
   const first = start('start')
   await waitFor('it is ready', ready, 60_000, 250)
-  const key = /uj_admin_\w+/.exec(first.printed())?.[0] ?? ''
+  const key = /uj_admin_[\w-]+/.exec(first.printed())?.[0] ?? ''
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
   const made = await fetch(`http://127.0.0.1:${port}/v1/sessions`, { method: 'POST', headers, body: '{"displayName": "Kept"}' })
   expect(made.status, first.printed()).toBe(201)
