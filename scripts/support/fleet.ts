@@ -115,7 +115,8 @@ async function untilReady(apiUrl: string, withinMs: number): Promise<void> {
   throw new Error(`/readyz did not answer 200 within ${withinMs} ms (${last})`)
 }
 
-async function pidsOf(pm2: Pm2, name: string): Promise<number[]> {
+/** Process ids by PM2 name, as they are now. */
+export async function pidsOf(pm2: Pm2, name: string): Promise<number[]> {
   const list = JSON.parse(await pm2('jlist', '--silent')) as { name: string; pid: number }[]
   return list.filter((app) => app.name === name && app.pid > 0).map((app) => app.pid)
 }

@@ -133,7 +133,7 @@ export class Fleet {
     await runner.done
     const { sessionId, lease } = runner
     this.#runners.delete(sessionId)
-    this.#deps.log.info({ sessionId, epoch: lease.epoch }, 'lease.released')
+    this.#deps.log.info({ sessionId, epoch: lease.epoch, closedForMs: runner.closedForMs }, 'lease.released')
     this.#deps.subscriber.unsubscribe(wakeChannel(this.#deps.prefix, sessionId)).catch(() => undefined)
     if (!this.#isStopping) await this.#claimAgain(sessionId)
   }

@@ -46,6 +46,7 @@ export class SessionRunner {
   #drain: SendQueueDrain
   #record: SessionRecord | null = null
   #isReleasing = false
+  #closingAt: number | null = null
   #isFenced = false
   #hasLoggedOut = false
   #serving: Promise<unknown> = Promise.resolve()
@@ -91,6 +92,11 @@ export class SessionRunner {
   /** Of the present socket, milliseconds on the monotonic clock. */
   get lastTrafficAt(): number | null {
     return this.#connector.socket?.client.lastTrafficAt ?? null
+  }
+
+  /** For how long its socket has been closing or closed, at the end of the run; null when it had none. */
+  get closedForMs(): number | null {
+    return this.#closingAt === null ? null : Math.round(monotonicMs() - this.#closingAt)
   }
 
   wake(reason: WakeReason): void {
@@ -279,7 +285,9 @@ export class SessionRunner {
   }
 
   async #finish(): Promise<void> {
-    await this.#connector.socket?.end()
+    const { socket } = this.#connector
+    if (socket) this.#closingAt = monotonicMs()
+    await socket?.end()
     await withDeadline(this.#drain.close(), closeMs).catch(() => undefined)
     if (this.#isFenced) return
     await this.#state.shown()
