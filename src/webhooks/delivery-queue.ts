@@ -74,9 +74,13 @@ export type DeliveryHandler = (
   job: DeliveryJob & { deliveryId: string },
 ) => Promise<{ outcome: 'deferred'; until: number } | { outcome: string }>
 
-/** A killed worker's jobs run again elsewhere after about `lockMs` and one check. */
-const lockMs = 10_000
-const stalledCheckMs = 5_000
+/**
+ * A killed worker's jobs run again elsewhere when their locks have expired and a check has seen it: after `lockMs` and one `stalledCheckMs`
+ * at most. A worker that lives renews them each second, so that it may stand still for three before others take its jobs for lost.
+ */
+const lockMs = 4_000
+const lockRenewMs = 1_000
+const stalledCheckMs = 1_000
 const afterErrorMs = 5_000
 /** A bug or a missing master key: it will not be better in a moment, and each failure is logged with its stack. */
 const afterFaultMs = 60_000
@@ -87,15 +91,25 @@ export function createDeliveryWorker(
   deps: { redis: Redis; prefix: string; log: Log; deliver: DeliveryHandler },
   concurrency: number,
 ): Worker<DeliveryJob> {
+  // A Redis that is away for longer than a lock lives gives a job out again while its request is still under way: it is joined, not repeated.
+  const underWay = new Map<string, ReturnType<DeliveryHandler>>()
+  const deliver = (jobId: string, input: Parameters<DeliveryHandler>[0]) => {
+    const begun = underWay.get(jobId)
+    if (begun) return begun
+    const beginning = deps.deliver(input).finally(() => underWay.delete(jobId))
+    underWay.set(jobId, beginning)
+    return beginning
+  }
   return createWorker<DeliveryJob>(
     name,
     deps.redis,
     deps.prefix,
     async (job, token) => {
-      const deliveryId = deliveryIdOf(job.id ?? '')
+      const jobId = job.id ?? ''
+      const deliveryId = deliveryIdOf(jobId)
       let until: number
       try {
-        const result = await deps.deliver({ ...job.data, deliveryId })
+        const result = await deliver(jobId, { ...job.data, deliveryId })
         if (!('until' in result)) return
         until = result.until
       } catch (err) {
@@ -105,7 +119,7 @@ export function createDeliveryWorker(
       }
       await comeBackAt(job, until, token)
     },
-    { concurrency, lockDuration: lockMs, stalledInterval: stalledCheckMs, maxStalledCount: 3 },
+    { concurrency, lockDuration: lockMs, lockRenewTime: lockRenewMs, stalledInterval: stalledCheckMs, maxStalledCount: 3 },
   )
 }
 

@@ -47,7 +47,8 @@ const start = async (name: string) => {
   processes.push(started)
   return started
 }
-const arrived = (count: number) => waitFor(`${count} events have arrived`, () => receiver.delivered.size === count, 45_000)
+const arrived = (count: number, deadlineMs = 45_000) =>
+  waitFor(`${count} events have arrived`, () => receiver.delivered.size === count, deadlineMs)
 const drafts = (count: number) => Array.from({ length: count }, (_, n) => draft(n))
 
 test('a worker killed in the middle of deliveries loses none', async () => {
@@ -64,6 +65,56 @@ test('a worker killed in the middle of deliveries loses none', async () => {
     return all.every((delivery) => delivery.status === 'succeeded' && delivery.attemptCount === 1)
   })
   expect(receiver.received.every((request) => request.isVerified)).toBe(true)
+})
+
+test('the deliveries of a killed worker are taken over by one that lives, while the schedule has yet to find them', async () => {
+  const [first, ids] = [await start('webhook-worker'), await bench.publish(drafts(10))]
+  await arrived(10)
+  receiver.answerWith('hang')
+  ids.push(...(await bench.publish(drafts(10))))
+  await waitFor('requests are under way', () => receiver.load.open === 10)
+  await start('webhook-worker')
+  await first.end('SIGKILL')
+  receiver.answerWith({ status: 200 })
+  await arrived(20, 15_000) // five seconds where nothing else runs; no scheduler is there to help
+  await waitFor('all are recorded', async () => (await bench.store.deliveries.countByStatus()).succeeded === ids.length)
+  expect(receiver.received).toHaveLength(30)
+})
+
+test('a request that takes longer than the lock of its job is made once, by one of two workers', async () => {
+  await Promise.all([start('webhook-worker'), start('webhook-worker')])
+  receiver.answerWith({ status: 200, afterMs: 9_000 })
+  const ids = await bench.publish(drafts(10))
+  await arrived(10)
+  await waitFor('all are recorded', async () => (await bench.store.deliveries.countByStatus()).succeeded === ids.length)
+  expect(receiver.received).toHaveLength(10)
+})
+
+test('a Redis that stands still for longer than a lock lives does not double the requests under way', async () => {
+  await start('webhook-worker')
+  let answer: (() => void) | undefined
+  const answered = new Promise<void>((resolve) => (answer = resolve))
+  receiver.answerWith(() => ({ status: 200, after: answered }))
+  const ids = await bench.publish(drafts(10))
+  await waitFor('requests are under way', () => receiver.load.open === 10)
+  const locks = async () => {
+    const redis = new Redis({ path: bench.redis.socketPath })
+    const found = await redis.keys('*:lock')
+    await redis.quit()
+    return found.length
+  }
+  expect(await locks()).toBe(10)
+  bench.redis.pause()
+  await new Promise((resolve) => setTimeout(resolve, 5_000)) // a lock's whole life
+  bench.redis.resume()
+  await waitFor('the jobs have been given out again', async () => (await locks()) === 10)
+  answer?.()
+  await waitFor('all are recorded', async () => (await bench.store.deliveries.countByStatus()).succeeded === ids.length)
+  await waitFor(
+    'no job is left',
+    async () => (await bench.deliveryQueue.queue.getJobCountByTypes('active', 'wait', 'delayed')) === 0,
+  )
+  expect(receiver.received).toHaveLength(10)
 })
 
 test('a Redis that comes back empty loses no delivery, and the ticks go on', async () => {

@@ -16,7 +16,7 @@ export interface Received {
 }
 
 export type Answer =
-  | { status: number; headers?: Record<string, string>; body?: string | Buffer; afterMs?: number }
+  | { status: number; headers?: Record<string, string>; body?: string | Buffer; afterMs?: number; after?: Promise<unknown> }
   /** Reads the request and never answers. */
   | 'hang'
   /** Cuts the connection without an answer. */
@@ -69,6 +69,7 @@ export async function startReceiver(options: { host?: string; port?: number } = 
       return
     }
     if (answer.afterMs) await new Promise((resolve) => setTimeout(resolve, answer.afterMs))
+    await answer.after
     if (answer.status >= 200 && answer.status < 300) delivered.set(String(request.headers['webhook-id']), record)
     response.writeHead(answer.status, answer.headers).end(answer.body)
   }
