@@ -42,7 +42,7 @@ export function createHttpDeps(input: DepsInput): HttpDeps & { close(): Promise<
   const cookies = new SessionCookies(adminKey)
   const { hostId } = config
   const metrics = createMetrics({ store, redis, prefix, log, ...(hostId === undefined ? {} : { hostId }) })
-  addWebhookMetrics(metrics.registry, { redis, prefix, eventStreams, log })
+  addWebhookMetrics(metrics.registry, { redis, prefix, log })
   return {
     store,
     redis,

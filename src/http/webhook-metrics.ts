@@ -1,18 +1,16 @@
-// Metrics of webhooks that any API process can answer for: breakers from Redis, its own event streams.
+// Metrics of webhooks that any API process can answer for: the breakers, from Redis.
 import type { Redis } from 'ioredis'
 import { Gauge, type Registry } from 'prom-client'
 import type { Log } from '../platform/log.ts'
 import { countBreakers } from '../webhooks/breaker-state.ts'
-import type { EventStreams } from '../webhooks/event-streams.ts'
 
 interface MetricsDeps {
   redis: Redis
   prefix: string
-  eventStreams: EventStreams
   log: Log
 }
 
-export function addWebhookMetrics(registry: Registry, { redis, prefix, eventStreams, log }: MetricsDeps): void {
+export function addWebhookMetrics(registry: Registry, { redis, prefix, log }: MetricsDeps): void {
   const breakers = new Gauge({
     name: 'ujumbe_webhook_breakers',
     help: 'Endpoints whose breaker is not closed, by state.',
@@ -25,14 +23,6 @@ export function addWebhookMetrics(registry: Registry, { redis, prefix, eventStre
       } catch (err) {
         log.debug({ err, metric: 'ujumbe_webhook_breakers' }, 'metrics.read_failed')
       }
-    },
-  })
-  const streams: Gauge = new Gauge({
-    name: 'ujumbe_event_streams',
-    help: 'Event streams open at this process.',
-    registers: [registry],
-    collect(): void {
-      streams.set(eventStreams.openCount)
     },
   })
 }

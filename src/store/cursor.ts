@@ -30,6 +30,13 @@ export function badCursor(path = 'cursor'): AppError {
   })
 }
 
+/** Of a log that had more in it than this one has: the store was put back to an earlier state. */
+export function aheadOfLog(): AppError {
+  return new AppError('invalid_request', 'Nothing has that place yet: it is of a log that had more in it. Begin anew without it.', {
+    errors: [{ path: 'after', message: 'is ahead of the newest event' }],
+  })
+}
+
 function parse(text: string): unknown {
   try {
     return JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))

@@ -72,7 +72,8 @@ export interface EventStore {
   }): Promise<EventRecord[]>
   /**
    * A page of the log for a reader that comes back. Places are cursors, or with a session its sequences in decimal digits; without `after`
-   * the page begins with the oldest event that is kept. @throws AppError `invalid_request` for a place that is none.
+   * the page begins with the oldest event that is kept. @throws AppError `invalid_request` for a place that is none, or that no event has
+   * had yet.
    */
   read(query: { sessionId?: string; after?: string; types?: readonly EventType[]; limit: number }): Promise<LogPage>
   /** The place of the newest event: whoever reads on from there sees what happens from now on. */

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import { sleep } from '../platform/clock.ts'
 import { AppError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
+import { gauge } from '../platform/metrics.ts'
 import { closeRedis, connectSubscriber } from '../platform/redis.ts'
 import { eventChannel, everySession } from './event-notice.ts'
 
@@ -19,6 +20,7 @@ export interface StreamSettings {
 const streamDefaults: StreamSettings = { maxStreams: 200, maxEach: 50, heartbeatMs: 15_000, drainMs: 10_000 }
 /** Notices in quick succession make one look. */
 const restMs = 50
+const openStreams = gauge('ujumbe_event_streams', 'Event streams open at an API process.')
 
 interface StreamDeps {
   /** Any connection: streams listen over one of their own, made with the first of them. */
@@ -40,10 +42,6 @@ export class EventStreams {
     this.settings = settings
   }
 
-  get openCount(): number {
-    return this.count
-  }
-
   /** Close it in any case. @throws AppError `too_many_requests` */
   open(sessionId: string | null): EventStream {
     const streams = this.bySession.get(sessionId) ?? new Set()
@@ -55,6 +53,7 @@ export class EventStreams {
     const stream = new EventStream(() => this.drop(sessionId, stream))
     this.bySession.set(sessionId, streams.add(stream))
     this.count += 1
+    openStreams.inc()
     if (this.count === 1) this.listen()
     return stream
   }
@@ -68,6 +67,7 @@ export class EventStreams {
     if (!streams?.delete(stream)) return
     if (streams.size === 0) this.bySession.delete(sessionId)
     this.count -= 1
+    openStreams.dec()
     // Those who publish notices hear that nobody listens, and publish fewer.
     if (this.count === 0)
       this.subscriber?.unsubscribe().catch((err: unknown) => this.deps.log.debug({ err }, 'stream.unsubscribe_failed'))

@@ -86,6 +86,24 @@ describeStores('event log', (t) => {
     expect(sequences(await t.store.events.read({ sessionId: a, limit: 9 }))).toEqual([5, 6])
   })
 
+  test('refuses a place that no event has had yet, and knows those of deleted sessions', async () => {
+    const [a, b] = [await createHeldSession(t.store), await createHeldSession(t.store)]
+    await many(b, 1)
+    await many(a, 3)
+    const end = await t.store.events.newestPlace()
+    const ahead = (place: string) => String(Number(place) + 1)
+    const refused = { code: 'invalid_request', errors: [{ path: 'after' }] }
+    await expect(t.store.events.read({ after: ahead(end), limit: 1 })).rejects.toMatchObject(refused)
+    await expect(t.store.events.read({ sessionId: a, after: '4', limit: 1 })).rejects.toMatchObject(refused)
+    await t.store.sessions.remove(a, 1)
+    expect(await t.store.events.read({ after: end, limit: 1 })).toMatchObject({ events: [], next: end, oldestPlace: null })
+    expect(await t.store.events.newestPlace()).toBe(end)
+    await sweepEvents()
+    await expect(t.store.events.read({ after: ahead(end), limit: 1 })).rejects.toMatchObject(refused)
+    await expect(t.store.events.read({ sessionId: b, after: '2', limit: 1 })).rejects.toMatchObject(refused)
+    expect(await t.store.events.read({ sessionId: b, after: '1', limit: 1 })).toMatchObject({ next: '1', oldestPlace: null })
+  })
+
   test('a deleted session leaves no gap that others would be told of', async () => {
     const [a, b] = [await createHeldSession(t.store), await createHeldSession(t.store)]
     const start = await t.store.events.newestPlace()

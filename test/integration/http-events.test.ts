@@ -47,7 +47,7 @@ const follow = async (path: string, key: string, headers: Record<string, string>
 }
 const openStreams = async () => {
   const { text } = await api.call('GET', '/metrics', { key: api.adminKey })
-  return Number(/^ujumbe_event_streams (\d+)$/m.exec(text)?.[1])
+  return Number(/^ujumbe_event_streams\{[^}]*\} (\d+)$/m.exec(text)?.[1])
 }
 const sequences = (reader: EventReader) => reader.events.map(({ data }) => data.sequence)
 
@@ -100,6 +100,21 @@ describe('the log', () => {
     const fleet = await api.call('GET', '/v1/events?after=1', { key: api.adminKey })
     expect(fleet.body.code).toBe('cursor_expired')
     expect((await api.call('GET', `/v1/events?after=${fleet.body.oldestCursor}`, { key: api.adminKey })).status).toBe(200)
+  })
+
+  test('tells who comes with a place of another log, rather than waiting until this one has it', async () => {
+    await publish(session.id, many(2))
+    for (const [path, headers] of [
+      ['/v1/events?after=4', {}],
+      ['/v1/events/stream?after=4', {}],
+      ['/v1/events/stream', { 'last-event-id': '4' }],
+    ] as const) {
+      const answer = await api.call('GET', path, { key: session.key, headers })
+      expect([answer.status, answer.body.errors]).toEqual([400, [{ path: 'after', message: 'is ahead of the newest event' }]])
+    }
+    const { nextCursor } = (await api.call('GET', '/v1/events?limit=1&types=webhook.disabled', { key: api.adminKey })).body
+    expect((await api.call('GET', `/v1/events?after=${Number(nextCursor) + 1}`, { key: api.adminKey })).status).toBe(400)
+    expect((await api.call('GET', '/v1/events?after=3', { key: session.key })).status).toBe(200)
   })
 
   test.each(['after=%3B', 'after=-1', `after=${'9'.repeat(30)}`, 'after=', 'types=', 'types=nonsense', 'limit=0', 'cursor=1'])(

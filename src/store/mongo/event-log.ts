@@ -1,5 +1,5 @@
 // The event log in MongoDB as its readers see it: pages from a place on, what was swept, and where a time stands.
-import { badCursor } from '../cursor.ts'
+import { aheadOfLog, badCursor } from '../cursor.ts'
 import type { EventRecord, EventStore, EventType, LogPage } from '../event-store.ts'
 import type { MongoDatabase } from './database.ts'
 import { placesId, type EventPlaces } from './event-places.ts'
@@ -40,6 +40,7 @@ export function createEventLog(db: MongoDatabase, places: EventPlaces): Pick<Eve
     const { sessionId, types, limit } = query
     const after = query.after === undefined ? 0 : placeOf(query.after)
     const end = await newest(sessionId)
+    if (after > end) throw aheadOfLog()
     const filter = {
       ...(sessionId === undefined ? { place: { $gt: after } } : { sessionId, sequence: { $gt: after } }),
       ...(types ? { type: { $in: types } } : {}),

@@ -1,5 +1,5 @@
 // The event log in SQLite as its readers see it: pages from a place on, what was swept, and where a time stands.
-import { badCursor } from '../cursor.ts'
+import { aheadOfLog, badCursor } from '../cursor.ts'
 import type { EventRecord, EventType, LogPage } from '../event-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
@@ -13,6 +13,7 @@ export function readLog(
   const { sessionId, types, limit } = query
   const after = query.after === undefined ? 0 : placeOf(query.after)
   const newest = newestOf(db, sessionId)
+  if (after > newest) throw aheadOfLog()
   const rows =
     sessionId === undefined ? rowsOfFleet(db, after, types, limit + 1) : rowsOfSession(db, sessionId, after, types, limit + 1)
   const hasMore = rows.length > limit
@@ -28,10 +29,10 @@ export function readLog(
   }
 }
 
-/** Must run inside `read`. */
+/** Must run inside `read`. The highest place ever given: events of deleted sessions are gone, their places are not given again. */
 export function newestOf(db: SqliteDatabase, sessionId: string | undefined): number {
   if (sessionId === undefined) {
-    return Math.max(Number(db.sql('SELECT max(n) AS n FROM events').get()?.['n'] ?? 0), sweptTo(db))
+    return Number(db.sql(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`).get()?.['seq'] ?? 0)
   }
   return Number(db.sql('SELECT event_sequence AS n FROM session_counters WHERE session_id = ?').get(sessionId)?.['n'] ?? 0)
 }
