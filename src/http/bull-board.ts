@@ -1,4 +1,4 @@
-// Bull Board under /queues: the fixed queues and those send queues that hold jobs, to look at and to retry, nothing else.
+// Bull Board under /queues: the fixed queues and the deepest of the send queues, to look at and to retry, nothing else.
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import type { AppViewRoute, BeforeHook } from '@bull-board/api/typings/app'
@@ -74,7 +74,7 @@ export function createBoard(deps: BoardDeps): Board {
   const refresh = async () => {
     if (performance.now() - refreshedAt < refreshMs) return
     refreshedAt = performance.now()
-    const sessionIds = await deps.store.messages.listSessionsWithStale(Date.now() + 1, maxSendQueues)
+    const sessionIds = await deps.store.messages.listDeepestQueues(maxSendQueues)
     const adapters = sessionIds.map((sessionId) => {
       const name = sendQueueName(sessionId)
       const queue = sendQueues.get(name) ?? createQueue<unknown>(name, redis, prefix)

@@ -208,6 +208,8 @@ export interface MessageStore {
    * In id order, for paging by `afterSessionId`.
    */
   listSessionsWithStale(before: number, limit: number, afterSessionId?: string): Promise<string[]>
+  /** Sessions with queued or sending messages, those with the most of them first. */
+  listDeepestQueues(limit: number): Promise<string[]>
   /**
    * Stores an inbound message once per (session, recipient, participant, whatsappId); null when it is there already. Whoever wrote is no
    * stranger any more: what was held back for that is due.

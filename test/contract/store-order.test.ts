@@ -223,6 +223,21 @@ describeStores('order', (t) => {
     expect(await t.store.messages.listSessionsWithStale(1_000, 10)).toEqual([])
   })
 
+  test('the sessions with the most queued and sending messages come first', async () => {
+    const [one, none, three, two] = [
+      await createHeldSession(t.store),
+      await createHeldSession(t.store),
+      await createHeldSession(t.store),
+      await createHeldSession(t.store),
+    ]
+    for (const id of [one, two, none, two, three, three, three]) {
+      const message = await accept(id, { createdAt: 1_000, updatedAt: 1_000 })
+      if (id === none) await finish(message)
+    }
+    expect(await t.store.messages.listDeepestQueues(10)).toEqual([three, two, one])
+    expect(await t.store.messages.listDeepestQueues(2)).toEqual([three, two])
+  })
+
   test('sessions whose stale messages are all held back are left alone until a hold is over', async () => {
     const id = await createHeldSession(t.store)
     await hold(await accept(id, { createdAt: 1_000, updatedAt: 1_000 }), 50_000_000_000_000)

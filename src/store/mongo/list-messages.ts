@@ -59,6 +59,15 @@ export async function listSessionsWithStale(
   return found
 }
 
+export async function listDeepestQueues(db: MongoDatabase, limit: number): Promise<string[]> {
+  const found = await db.models.counters
+    .find({ depth: { $gt: 0 } }, { _id: 1 })
+    .sort({ depth: -1, _id: 1 })
+    .limit(limit)
+    .lean()
+  return found.map(({ _id }) => _id)
+}
+
 export async function queueState(db: MongoDatabase, sessionId: string) {
   const counters = await db.models.counters.findById(sessionId).lean()
   const times: number[] = []

@@ -7,7 +7,7 @@ import { acceptMessage, storeInbound } from './accept-message.ts'
 import { newContacts } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import type { EventPlaces } from './event-places.ts'
-import { findByWhatsappId, listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
+import { findByWhatsappId, listDeepestQueues, listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
 import { findMessage, saveChange, toMessage } from './message-doc.ts'
 import { listHeld, listQueue, pacingFacts } from './queued-messages.ts'
 import type { MessageDoc } from './schemas.ts'
@@ -132,6 +132,7 @@ export function createMessages(db: MongoDatabase, places: EventPlaces): MessageS
     listUnfinished: (sessionId, query) => db.read(() => listUnfinished(db, sessionId, query)),
     listSessionsWithStale: (before, limit, afterSessionId = '') =>
       db.read(() => listSessionsWithStale(db, before, limit, afterSessionId)),
+    listDeepestQueues: (limit) => db.read(() => listDeepestQueues(db, limit)),
     storeInbound: (message, describe) => change(message.sessionId, (session) => storeInbound(db, session, message, describe)),
     get: (sessionId, id) => db.read(() => findMessage(db, sessionId, id)),
     findByWhatsappId: (sessionId, whatsappId) => db.read(() => findByWhatsappId(db, sessionId, whatsappId)),

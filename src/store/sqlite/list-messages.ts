@@ -78,6 +78,14 @@ export function listSessionsWithStale(db: SqliteDatabase, before: number, limit:
 }
 
 /** Must run inside `read`. */
+export function listDeepestQueues(db: SqliteDatabase, limit: number): string[] {
+  return db
+    .sql('SELECT session_id FROM session_counters WHERE depth > 0 ORDER BY depth DESC, session_id LIMIT ?')
+    .all(limit)
+    .map((row) => row['session_id'] as string)
+}
+
+/** Must run inside `read`. */
 export function queueState(db: SqliteDatabase, sessionId: string) {
   const counters = db.sql('SELECT depth, scheduled FROM session_counters WHERE session_id = ?').get(sessionId)
   const heads = [1, 2, 3].map((lane) =>

@@ -4,7 +4,7 @@ import type { MessageRecord, MessageStore } from '../message-store.ts'
 import { acceptMessage, findByWhatsappId, storeInbound } from './accept-message.ts'
 import { newContacts } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
-import { listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
+import { listDeepestQueues, listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
 import { findMessage, saveChange, toMessage } from './message-row.ts'
 import { listHeld, listQueue, pacingFacts } from './queued-messages.ts'
 import { requireEpoch } from './session-row.ts'
@@ -110,6 +110,7 @@ export function createMessages(db: SqliteDatabase): MessageStore {
     listUnfinished: (sessionId, query) => db.read(() => listUnfinished(db, sessionId, query)),
     listSessionsWithStale: (before, limit, afterSessionId = '') =>
       db.read(() => listSessionsWithStale(db, before, limit, afterSessionId)),
+    listDeepestQueues: (limit) => db.read(() => listDeepestQueues(db, limit)),
     storeInbound: (message, describe) => db.write(() => storeInbound(db, message, describe)),
     get: (sessionId, id) => db.read(() => findMessage(db, sessionId, id)),
     findByWhatsappId: (sessionId, whatsappId) => db.read(() => findByWhatsappId(db, sessionId, whatsappId)),
