@@ -51,6 +51,8 @@ export interface SandboxFrame {
   at: number
   phoneNumber: string
   device: number
+  /** The socket it came through, numbered in the order in which they were opened. */
+  socket: number
   id: string
   to: string
   /** `unacked`: handed on, but the ack was dropped; a number: refused with this error. */
@@ -76,7 +78,7 @@ export type NewMessage = { to: string; addressing?: 'pn' | 'lid'; id?: string; r
 export type SandboxFault = { sessions?: 'all' | string[] } & (
   | { kind: 'close' | 'reset' | 'stall' | 'conflict' | 'refuse_connections' }
   | { kind: 'latency'; ms: number; jitterMs?: number }
-  | { kind: 'drop_acks'; count?: number }
+  | { kind: 'drop_acks' | 'undecryptable'; count?: number }
   | { kind: 'ack_error'; code: number; count?: number }
   | { kind: 'stream_error'; code: number }
   | { kind: 'login_failure'; code: number; count?: number }
@@ -132,8 +134,8 @@ export class SandboxClient {
 
   read = (phoneNumber: string, id: string): Promise<{ read: string[] }> => this.#call('POST', path(phoneNumber, 'read'), { id })
 
-  /** Without a device all are unlinked. */
-  unlink = (phoneNumber: string, deviceJid?: string): Promise<{ unlinked: string[] }> =>
+  /** Without a device all are unlinked. `lost`: ids of messages that waited for them. */
+  unlink = (phoneNumber: string, deviceJid?: string): Promise<{ unlinked: string[]; lost: string[] }> =>
     this.#call('POST', path(phoneNumber, 'unlink'), deviceJid === undefined ? {} : { deviceJid })
 
   /** Answers how many open sockets the fault concerns. */

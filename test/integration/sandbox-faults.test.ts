@@ -174,6 +174,21 @@ describe('a fault', () => {
     expect((await client.sendText(jid(juma), 'hello at last')).error).toBeUndefined()
   })
 
+  it('`undecryptable` makes a phone ask for the next message once more, and shows it once', async () => {
+    await phones.sendFrom(asha, { to: shop, text: 'I wrote first' })
+    await waitFor('the message', () => client.texts().length === 1)
+    await phones.fault({ kind: 'undecryptable', count: 1, sessions: [shop] })
+    const texts = ['asked for again', 'not asked for']
+    for (const text of texts) expect((await client.sendText(jid(asha), text)).error).toBeUndefined()
+    const shown = async () => (await shownBy(asha)).filter(({ fromMe }) => !fromMe).map(({ text }) => text)
+    await waitFor('both', async () => (await shown()).length === 2)
+    expect(await shown()).toEqual(texts)
+    expect((await phones.phone(asha)).counts.decryptFailures).toBeGreaterThan(0)
+    const frames = await phones.frames()
+    expect(frames).toHaveLength(3)
+    expect(new Set(frames.map(({ socket }) => socket)).size).toBe(1)
+  })
+
   it('for another session leaves this one alone', async () => {
     for (const kind of ['close', 'reset', 'conflict', 'stall', 'drop_acks'] as const) {
       expect(await phones.fault({ kind, sessions: [juma] })).toMatchObject({ sockets: 0 })

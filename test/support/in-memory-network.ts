@@ -56,7 +56,7 @@ export function createInMemoryNetwork(saved: Record<string, unknown> = {}): InMe
     },
     findPairingByRef: () => undefined,
     findPairingByCodeFor: () => undefined,
-    unlink: () => undefined,
+    unlink: () => [],
     reset: () => devices.clear(),
     keep: (part) => {
       network.parts.push(part)

@@ -5,6 +5,7 @@ import type { BinaryNode } from '@whiskeysockets/baileys'
 import { quietConsole } from '../../src/platform/quiet-console.ts'
 import { PhoneBook } from '../../src/sandbox/phones/phone-book.ts'
 import type { Phone } from '../../src/sandbox/phones/phone.ts'
+import { Faults } from '../../src/sandbox/server/faults.ts'
 import { createStats, type Stats } from '../../src/sandbox/server/stats.ts'
 import { createInMemoryNetwork, type InMemoryNetwork } from '../support/in-memory-network.ts'
 import { waitFor } from '../support/wait.ts'
@@ -20,7 +21,7 @@ let baraka: Phone
 beforeEach(() => {
   network = createInMemoryNetwork()
   stats = createStats()
-  const phones = new PhoneBook({ network, stats, log })
+  const phones = new PhoneBook({ network, faults: new Faults(), stats, log })
   asha = phones.create({ phoneNumber: '254700000001', name: 'Asha', settings: { ...settings } })
   baraka = phones.create({ phoneNumber: '254700000002', name: 'Baraka', settings: { ...settings } })
 })
@@ -192,7 +193,7 @@ it('a book of phones is the same after it was saved and restored', async () => {
   if (!part) throw new Error('nothing is kept')
   const saved = structuredClone([...(part.snapshot() as Iterable<unknown>)])
   network = createInMemoryNetwork({ phones: saved })
-  const phones = new PhoneBook({ network, stats, log })
+  const phones = new PhoneBook({ network, faults: new Faults(), stats, log })
   const [asha2, baraka2] = phones.list()
   if (!asha2 || !baraka2) throw new Error('phones are missing')
   await write(asha2, baraka2, 'after the restart #2')

@@ -25,8 +25,8 @@ export interface ControlDeps {
 }
 
 export function createControlHandler(deps: ControlDeps): (request: IncomingMessage, response: ServerResponse) => void {
-  const { network, stats, log } = deps
-  const phones = new PhoneBook({ network, stats, log })
+  const { network, faults, stats, log } = deps
+  const phones = new PhoneBook({ network, faults, stats, log })
   const routes = [...phoneRoutes({ phones, network }), ...messageRoutes(phones), ...operationRoutes({ ...deps, phones })]
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

@@ -105,8 +105,8 @@ export function phoneRoutes({ phones, network }: PhoneRouteDeps): Route[] {
         const linked = linkedDevices(phone, network)
         const unlinked = deviceJid === undefined ? linked : linked.filter((jid) => jid === deviceJid)
         if (unlinked.length === 0) throw new PhoneError('device_not_found')
-        network.unlink(phone.account, deviceJid)
-        return { status: 200, body: { unlinked } }
+        const lost = network.unlink(phone.account, deviceJid)
+        return { status: 200, body: { unlinked, lost } }
       },
     },
   ]

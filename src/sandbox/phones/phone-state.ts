@@ -1,6 +1,7 @@
 // What the parts of a phone share: the person's account, keys and chats, and the network they live in.
 import type { Log } from '../../platform/log.ts'
 import type { Account, SandboxNetwork } from '../device.ts'
+import type { Faults } from '../server/faults.ts'
 import type { Stats } from '../server/stats.ts'
 import type { ChatLog } from './chat-log.ts'
 import type { GroupKeys } from './group-keys.ts'
@@ -27,6 +28,7 @@ export interface PhoneState {
 
 export interface PhoneWorld {
   readonly network: SandboxNetwork
+  readonly faults: Pick<Faults, 'take'>
   readonly stats: Pick<Stats, 'duplicates' | 'orderViolations' | 'decryptFailures'>
   readonly log: Log
   /** The identity key of the phone with this number. */

@@ -24,6 +24,7 @@ export async function receiveMessage(world: PhoneWorld, phone: PhoneState, stanz
 
   let message: proto.IMessage | undefined
   try {
+    if (!fromMe && sender.device !== 0) loseKeys(world, phone, sender)
     message = await decryptMessage(world, phone, stanza, sender)
   } catch (err) {
     if (!phone.chats.hasSeen(key)) {
@@ -47,6 +48,13 @@ export async function receiveMessage(world: PhoneWorld, phone: PhoneState, stanz
   const content = category === 'peer' ? ({ kind: 'hidden' } as const) : readContent(message)
   const shown = apply(world, phone, stanza, content, { sender, chat, key, fromMe })
   if (shown && !fromMe) await react(world, phone, shown)
+}
+
+/** @throws Error when a fault has this phone lose what it knows of the sender's device */
+function loseKeys(world: PhoneWorld, phone: PhoneState, sender: DeviceAddress): void {
+  if (!world.faults.take('undecryptable', sender.account.phoneNumber)) return
+  phone.keys.dropSession(sender.signalAddress)
+  throw new Error('A fault was asked for: the keys of this device are lost.')
 }
 
 interface Origin {

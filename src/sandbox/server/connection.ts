@@ -20,8 +20,12 @@ export interface ConnectionEvents {
 
 type Answer = (answer: BinaryNode | undefined) => void
 
+let lastNumber = 0
+
 export class Connection {
   readonly openedAt = performance.now()
+  /** In the order in which connections were opened, from 1. */
+  readonly number = (lastNumber += 1)
   /** The account's number once the client has logged in; faults are scoped by it. */
   phoneNumber: string | undefined
   /** Whether the client takes deliveries: after `active`. */

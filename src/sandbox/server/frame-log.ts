@@ -8,6 +8,8 @@ export interface TakenFrame {
   /** The sending account and its device. */
   phoneNumber: string
   device: number
+  /** The socket it came through, numbered in the order in which they were opened. */
+  socket: number
   id: string
   to: string
   /** `taken`: handed on and acked; `unacked`: handed on, but the ack was dropped; a number: refused with this error. */

@@ -64,11 +64,11 @@ export function createNetwork(server: SandboxServer, file: SnapshotFile): Sandbo
 
     findPairingByCodeFor: (phoneNumber: string): PendingPairingCode | undefined => ctx.pairings.findByCodeFor(phoneNumber),
 
-    unlink(account: Account, deviceJid?: string): void {
+    unlink(account: Account, deviceJid?: string): string[] {
       const state = accounts.find(account.phoneNumber)
-      if (!state) return
+      if (!state) return []
       const devices = deviceJid === undefined ? [...state.companions.keys()] : [parseAddress(deviceJid)?.device ?? 0]
-      for (const device of devices) unlinkDevice(ctx, state, device)
+      return devices.flatMap((device) => unlinkDevice(ctx, state, device))
     },
 
     reset(): void {

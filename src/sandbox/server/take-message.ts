@@ -20,7 +20,8 @@ export function takeMessage(ctx: ServerContext, { state, companion, connection }
   else routed = routeMessage(ctx, sender, message)
   const isAcked = connection.isOpen && !ctx.faults.take('drop_acks', phoneNumber)
   const { id = '', to = '' } = message.attrs
-  ctx.frames.add({ phoneNumber, device: companion.device, id, to, outcome: routed.error ?? (isAcked ? 'taken' : 'unacked') })
+  const outcome = routed.error ?? (isAcked ? 'taken' : 'unacked')
+  ctx.frames.add({ phoneNumber, device: companion.device, socket: connection.number, id, to, outcome })
   if (!isAcked) return
   connection.send(messageAck(message, routed))
   ctx.stats.acks += 1

@@ -5,13 +5,14 @@ import { streamEnd } from './connection.ts'
 import type { ServerContext } from './context.ts'
 import { announceDevice } from './device-lists.ts'
 
-/** Its socket is told 401; without one, its next login is refused. What waited for it is gone. */
-export function unlinkDevice(ctx: ServerContext, state: AccountState, device: number): void {
+/** Its socket is told 401; without one, its next login is refused. What waited for it is gone: answers the ids of those messages. */
+export function unlinkDevice(ctx: ServerContext, state: AccountState, device: number): string[] {
   const companion = state.companions.get(device)
-  if (!companion) return
+  if (!companion) return []
   state.companions.delete(device)
   companion.connection?.end(streamEnd.deviceRemoved())
   announceDevice(ctx, state, 'remove', device, companion.keyIndex)
   state.primary?.companionUnlinked(state.address(phoneServer, device))
   ctx.changed()
+  return companion.inbox.waiting().flatMap(({ tag, attrs }) => (tag === 'message' ? (attrs['id'] ?? []) : []))
 }
