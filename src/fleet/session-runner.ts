@@ -94,7 +94,7 @@ export class SessionRunner {
     return this.#connector.socket?.client.lastTrafficAt ?? null
   }
 
-  /** For how long its socket has been closing or closed, at the end of the run; null when it had none. */
+  /** For how long its socket has been closing or closed, when it was released; null when it had none. */
   get closedForMs(): number | null {
     return this.#closingAt === null ? null : Math.round(monotonicMs() - this.#closingAt)
   }
@@ -122,6 +122,7 @@ export class SessionRunner {
     if (!this.#isReleasing) {
       this.#isReleasing = true
       await withDeadline(this.#drain.detach(), Math.min(finishSendMs, withinMs / 2)).catch(() => undefined)
+      if (this.#connector.socket) this.#closingAt = monotonicMs()
       this.#ending.abort()
     }
     await withDeadline(this.done, Math.max(1, endsAt - monotonicMs())).catch(() => this.#abandon())
@@ -285,9 +286,7 @@ export class SessionRunner {
   }
 
   async #finish(): Promise<void> {
-    const { socket } = this.#connector
-    if (socket) this.#closingAt = monotonicMs()
-    await socket?.end()
+    await this.#connector.socket?.end()
     await withDeadline(this.#drain.close(), closeMs).catch(() => undefined)
     if (this.#isFenced) return
     await this.#state.shown()
