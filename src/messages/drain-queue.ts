@@ -64,9 +64,7 @@ export class SendQueueDrain {
   #recoverNow = false
   #recovered: (() => void)[] = []
   #tokenCount = 0
-  #blockedId: string | null = null
   #comparedAt = -Infinity
-  /** For the session's pace. */
   #isWaiting = false
   /** Wakes the loop when the session may send again, or a message that stepped aside is due. */
   #timer: NodeJS.Timeout | undefined
@@ -75,7 +73,7 @@ export class SendQueueDrain {
     this.#deps = deps
     this.#sessionId = sessionId
     this.#log = deps.log.child({ sessionId })
-    this.#inFlight = new InFlight(deps.ackTimeoutMs, this.#log)
+    this.#inFlight = new InFlight({ ...deps, isTrusted: () => deps.lease.isTrusted(), log: this.#log })
     const { redis, prefix } = deps.queues
     this.#pacer = new SessionPacer({ ...deps, redis, prefix, epoch: deps.lease.epoch, log: this.#log }, sessionId)
     this.#held = new HeldMessages({ ...deps, isTrusted: () => deps.lease.isTrusted() }, sessionId)
@@ -217,8 +215,13 @@ export class SendQueueDrain {
     await this.#held.returnDue()
     this.#worker ??= this.#deps.queues.createWorker(this.#sessionId)
     const token = `${this.#deps.incarnation}:${this.#deps.lease.epoch}:${(this.#tokenCount += 1)}`
-    const job = await this.#worker.getNextJob(token, { block: false })
-    if (!job) return false
+    let next: SendJob | boolean = (await this.#worker.getNextJob(token, { block: false })) ?? false
+    while (typeof next === 'object') next = await this.#runJob(this.#worker, next, token)
+    return next
+  }
+
+  /** The job that came with the end of this one, or whether to look for another. */
+  async #runJob(worker: SendWorker, job: SendJob, token: string): Promise<SendJob | boolean> {
     // Time has passed. Without the lease the job stays where it is, for the new holder; if the lease comes back, for us.
     if (!this.#deps.lease.isTrusted() || this.#mustRecover) {
       this.#mustRecover = true
@@ -237,45 +240,42 @@ export class SendQueueDrain {
       await job.moveToWait(token)
       return client === null
     }
-    await this.#finish(job, token, client, await this.#send(job, client))
-    return true
-  }
-
-  async #finish(job: SendJob, token: string, client: WhatsAppClient, verdict: SendVerdict): Promise<void> {
+    const verdict = await this.#send(job, client)
     switch (verdict.kind) {
       case 'ended':
-        await job.moveToCompleted(null, token, false)
-        return
+        return this.#complete(worker, job, token)
       case 'again':
         this.#dropClient(client, verdict.reason)
         if (this.#deps.lease.isTrusted()) await job.moveToWait(token)
         else this.#mustRecover = true
-        return
+        return true
       case 'older_first':
         await job.moveToWait(token)
-        await this.#stepAside(job.id as string)
+        if (await this.#held.passOver(job.id as string)) this.#log.info({ messageId: job.id }, 'message.stepped_aside')
+        return true
     }
   }
 
-  /** The store knows an older message: put the queue in order, or, where it is in order already, go on without this job. */
-  async #stepAside(id: string): Promise<void> {
-    const isSecondTime = this.#blockedId === id
-    this.#blockedId = id
-    if ((await this.#held.compare()) || !isSecondTime) return
-    await this.#deps.queues.removeAll(this.#sessionId, [id]) // the next comparison brings it back
-    this.#log.info({ messageId: id }, 'message.stepped_aside')
+  /** The next job is taken in the same step, unless something comes before it: a wait, what stepped aside, a repair. */
+  async #complete(worker: SendWorker, job: SendJob, token: string): Promise<SendJob | boolean> {
+    const isFree = this.#pacer.waitMs === 0 && this.#held.isEmpty && !this.#mustRecover
+    if (!isFree || !this.#client || !this.#mayRun()) {
+      await job.moveToCompleted(null, token, false)
+      return true
+    }
+    this.#isWoken = false
+    const next = await worker.completeAndTake(job, token)
+    if (next) await this.#pacer.prepare(false)
+    return next ?? false
   }
 
   async #send(job: SendJob, client: WhatsAppClient): Promise<SendVerdict> {
-    const { messages, announce, lease } = this.#deps
     const deliver = async (message: OutgoingMessage): Promise<SendOutcome> => {
-      // The connection asks the lease once more for every frame; this check only spares the work.
-      if (!lease.isTrusted()) return { kind: 'unknown', reason: 'lease_lost' }
       const outcome = await this.#inFlight.deliver(client, message)
       if (outcome.kind === 'rejected' && outcome.code === 'reach_out_restricted') this.#pacer.restrict(outcome.untilMs)
       return outcome
     }
-    const deps = { messages, announce, epoch: lease.epoch, deliver, ending: this.#ending.signal, log: this.#log }
+    const deps = { ...this.#deps, epoch: this.#deps.lease.epoch, deliver, ending: this.#ending.signal, log: this.#log }
     try {
       return await this.#inFlight.track(() => sendMessage(deps, this.#sessionId, job.id as string))
     } finally {

@@ -16,6 +16,7 @@ export class HeldMessages {
   readonly #deps: HeldDeps
   readonly #sessionId: string
   #nextAt = Infinity
+  #blockedId: string | null = null
 
   constructor(deps: HeldDeps, sessionId: string) {
     this.#deps = deps
@@ -42,6 +43,18 @@ export class HeldMessages {
     const isChanged = await compareQueue(this.#deps, this.#sessionId)
     await this.#lookAhead(now)
     return isChanged
+  }
+
+  /**
+   * The store knows an older message than this one, which is back in the queue: puts the queue in order, or, where it is in order already,
+   * takes this one out, so that the others go on. The next comparison brings it back. True when it was taken out.
+   */
+  async passOver(id: string): Promise<boolean> {
+    const isSecondTime = this.#blockedId === id
+    this.#blockedId = id
+    if ((await this.compare()) || !isSecondTime) return false
+    await this.#deps.queues.removeAll(this.#sessionId, [id])
+    return true
   }
 
   /** Puts back what is due; one comparison with the clock when nothing is. With no job active. */

@@ -9,18 +9,22 @@ const marginMs = 5_000
 /** The ack may be here already while the client still learns the recipient's LID: its own answer says more than a receipt. */
 const receiptGraceMs = 500
 
+interface InFlightDeps {
+  ackTimeoutMs: number
+  isTrusted(): boolean
+  log: Log
+}
+
 export class InFlight {
-  readonly #ackTimeoutMs: number
-  readonly #log: Log
+  readonly #deps: InFlightDeps
   /** Settles when the outcome is in the store. */
   #recorded: Promise<void> | null = null
   #delivery: { whatsappId: string; sent: Promise<unknown>; settle: (outcome: SendOutcome) => void } | null = null
   /** On the monotonic clock. */
   lastEndedAt = -Infinity
 
-  constructor(ackTimeoutMs: number, log: Log) {
-    this.#ackTimeoutMs = ackTimeoutMs
-    this.#log = log
+  constructor(deps: InFlightDeps) {
+    this.#deps = deps
   }
 
   get isBusy(): boolean {
@@ -43,13 +47,15 @@ export class InFlight {
 
   /** Never rejects, and settles soon after the ack's time is over, whatever the client does. */
   async deliver(client: WhatsAppClient, message: OutgoingMessage): Promise<SendOutcome> {
+    // The connection asks the lease once more for every frame; this check only spares the work.
+    if (!this.#deps.isTrusted()) return { kind: 'unknown', reason: 'lease_lost' }
     const { promise: byReceipt, resolve: settle } = Promise.withResolvers<SendOutcome>()
     try {
-      const sent = client.send(message, this.#ackTimeoutMs)
+      const sent = client.send(message, this.#deps.ackTimeoutMs)
       this.#delivery = { whatsappId: message.whatsappId, sent, settle }
-      return await withDeadline(Promise.race([sent, byReceipt]), this.#ackTimeoutMs + marginMs)
+      return await withDeadline(Promise.race([sent, byReceipt]), this.#deps.ackTimeoutMs + marginMs)
     } catch (error) {
-      if (!hasCode(error, 'timed_out')) this.#log.error({ err: error }, 'message.send_threw')
+      if (!hasCode(error, 'timed_out')) this.#deps.log.error({ err: error }, 'message.send_threw')
       return { kind: 'unknown', reason: 'send_never_settled' }
     }
   }
@@ -66,6 +72,6 @@ export class InFlight {
 
   /** Resolves when nothing is under way, at the latest `settleMs` after the ack's time is over. */
   async ended(settleMs: number): Promise<void> {
-    if (this.#recorded) await withDeadline(this.#recorded, this.#ackTimeoutMs + settleMs).catch(() => undefined)
+    if (this.#recorded) await withDeadline(this.#recorded, this.#deps.ackTimeoutMs + settleMs).catch(() => undefined)
   }
 }

@@ -1,13 +1,13 @@
 // The send queue of each session: a BullMQ queue `send-<sessionId>` whose jobs name a message and hold nothing of it.
 import { LRUCache } from 'lru-cache'
 import type { Redis } from 'ioredis'
-import { createPulledWorker, createQueue, type Job, type Queue, type Worker } from '../platform/queue.ts'
+import { createPulledWorker, createQueue, type Job, type PulledWorker, type Queue } from '../platform/queue.ts'
 import { bullPrefix } from '../platform/redis.ts'
 import { lanes, type Lane } from '../store/message-store.ts'
 
 type SendJobData = { lane: Lane }
 export type SendJob = Job<SendJobData>
-export type SendWorker = Worker<SendJobData>
+export type SendWorker = PulledWorker<SendJobData>
 
 /**
  * BullMQ priorities: the lower runs first; FIFO inside each. Jobs can only be added at an end, so each lane has a place ahead of its own, for

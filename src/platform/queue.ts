@@ -6,6 +6,7 @@ import {
   UnrecoverableError,
   Worker,
   type Job,
+  type JobJson,
   type JobsOptions,
   type Processor,
   type WorkerOptions,
@@ -60,8 +61,16 @@ export function createWorker<Data>(
  * A worker that is asked for jobs by `getNextJob(token, { block: false })`: no loop, no blocking connection, no lock renewal
  * (nothing renews locks outside `run()`, hence the long lock). 7 KB each, so one per session is affordable.
  */
-export function createPulledWorker<Data>(name: string, redis: Redis, prefix: string): Worker<Data> {
-  const worker = new Worker<Data>(
+export class PulledWorker<Data> extends Worker<Data> {
+  /** Ends a job and takes the next one, under the same token, in one step and one round trip; undefined when there is none. */
+  async completeAndTake(job: Job<Data>, token: string): Promise<Job<Data> | undefined> {
+    const [data, id] = ((await job.moveToCompleted(null, token, true)) ?? []) as [JobJson?, string?]
+    return data ? this.nextJobFromJobData(data, id, token) : undefined
+  }
+}
+
+export function createPulledWorker<Data>(name: string, redis: Redis, prefix: string): PulledWorker<Data> {
+  const worker = new PulledWorker<Data>(
     name,
     null,
     {

@@ -103,6 +103,58 @@ test('a job that a former holder takes late is at once given to the present one'
   queues.close()
 })
 
+/** A holder whose first message is sent and whose next job is on its way to it until `arrive`. */
+async function holdWithNextOnItsWay() {
+  const queues = new SendQueues(rig.connect('worker'), rig.prefix)
+  const createWorker = queues.createWorker.bind(queues)
+  const { promise: arrival, resolve: arrive } = Promise.withResolvers<void>()
+  let isOnItsWay = false
+  queues.createWorker = (sessionId) => {
+    const worker = createWorker(sessionId)
+    const completeAndTake = worker.completeAndTake.bind(worker)
+    worker.completeAndTake = async (...args) => {
+      const next = await completeAndTake(...args)
+      isOnItsWay = true
+      await arrival
+      return next
+    }
+    return worker
+  }
+  const messages = await rig.acceptMany(3)
+  const held = await rig.hold(1, { queues })
+  const client = new ScriptedClient()
+  held.drain.attach(client)
+  await waitFor('the next job is on its way', () => isOnItsWay)
+  return { ...held, queues, messages, client, arrive }
+}
+
+test('a job that comes with the end of the one before is left to the next holder when the lease has gone', async () => {
+  const former = await holdWithNextOnItsWay()
+  former.lease.trusted = false
+  former.arrive()
+  const { drain } = await rig.hold(2)
+  const client = new ScriptedClient()
+  drain.attach(client)
+  await rig.allReach('sent', former.messages)
+  expect([...ids(former.client.frames), ...ids(client.frames)]).toEqual(ids(former.messages))
+  expect(former.client.frames).toHaveLength(1)
+  former.queues.close()
+})
+
+test('a job that comes with the end of the one before is given back when the socket has gone', async () => {
+  const { drain, queues, messages, client, arrive } = await holdWithNextOnItsWay()
+  const detached = drain.detach()
+  arrive()
+  await detached
+  expect(await rig.activeCount()).toBe(0)
+  expect(await rig.statuses(messages)).toEqual(['sent', 'queued', 'queued'])
+  const next = new ScriptedClient(acked, client.frames)
+  drain.attach(next)
+  await rig.allReach('sent', messages)
+  expect(ids(client.frames)).toEqual(ids(messages))
+  queues.close()
+})
+
 test('while Redis does not answer, detaching and closing do not wait for it', async () => {
   const own = await startTestRedis()
   const other = await openSendRig(own)

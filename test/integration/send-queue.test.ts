@@ -66,6 +66,18 @@ test('a message is in its queue once, and its job says nothing of it', async () 
   expect(await redis.keys(`${bullPrefix(prefix)}:*m-1*`)).toEqual([])
 })
 
+test('the next job comes with the end of the one before, and nobody else gets one between them', async () => {
+  for (const id of ['m-1', 'm-2']) await queues.add(session, id, 'normal')
+  const [mine, other] = [worker(), worker()]
+  const first = await next(mine, 'a')
+  const second = await mine.completeAndTake(first, 'a')
+  expect([first?.id, second?.id]).toEqual(['m-1', 'm-2'])
+  expect(await next(other, 'b')).toBeUndefined()
+  await expect(other.completeAndTake(second!, 'b')).rejects.toThrow('Lock')
+  expect(await mine.completeAndTake(second!, 'a')).toBeUndefined()
+  expect(await redis.keys(`${bullPrefix(prefix)}:*m-*`)).toEqual([])
+})
+
 test('nobody gets a second job while one is active, and a job given back comes first', async () => {
   await queues.addAll(
     session,
