@@ -1,33 +1,34 @@
-// Figures of idleness: memory and CPU of 100 sessions in one worker beside a bare Baileys process with the same sockets; then what the whole
-// fleet asks of Redis, with 100 sessions and with 300.
+// Figures of idleness: one worker with 100 sessions beside a bare Baileys process with the same sockets, and what 50, 100, 200 and 400
+// sessions cost: memory, CPU, and what the whole fleet asks of Redis.
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startBareFleet } from './rig/bare-fleet.ts'
 import { row, type Figure, type Row } from './rig/figure.ts'
 import { cpuMs, rssMb } from './rig/process-cost.ts'
 import { startProductFleet, type ProductFleet } from './rig/product-fleet.ts'
-import type { Provisioned } from './rig/provision.ts'
 
-const sessions = 100
-const grownSessions = 300
-/** What was needed for logging in is collected, and the first key-alives are through. */
-const settleMs = 5_000
-/** Two rounds of key-alives at least: Baileys' come every 30 s, ours every 25 s. */
-const idleMs = 60_000
-const grownIdleMs = 25_000
+const besideBare = 100
+const grown = [50, 100, 200, 400] as const
+/** What was needed for logging in is collected, and what the log-ins left to be read by the health score has been read. */
+const settleMs = 14_000
+/** Health is scored and metrics are shared every ten seconds: two rounds of each. */
+const idleMs = 20_000
 /** What the best peer's idle Redis traffic was measured at, per 1,000 sessions and minute; the goal is a tenth of it. */
 const peer = { commands: 30_000, cpuMs: 7_000 }
 
+/** Per minute, of as many sessions as there were. */
 interface Idle {
+  sessions: number
   commands: number
   workerCpuMs: number
+  workerMb: number
 }
 
-/** Both at the same time, each over a sandbox of its own: the machine is the same for both. */
+/** Each over a sandbox of its own. The baseline idles beside all of it: its key-alives come every 30 s, and a short look may miss them. */
 export const idleSessions: Figure = {
   name: 'idle-sessions',
-  title: `${sessions} idle sessions in one worker ÷ a bare Baileys process with the same sockets`,
-  devices: grownSessions,
+  title: `idle sessions in one worker; ${besideBare} of them ÷ a bare Baileys process with the same sockets`,
+  devices: Math.max(...grown),
   async run({ provisioned, dir, say }) {
     const sandbox = await provisioned.startSandbox('product')
     try {
@@ -37,22 +38,28 @@ export const idleSessions: Figure = {
         whatsappUrl: sandbox.url,
       })
       try {
-        const { rows, idle } = await besideBare(provisioned, join(dir, 'bare'), fleet, say)
-        await fleet.addSessions(provisioned.devices.slice(sessions, grownSessions))
-        await fleet.connected(grownSessions)
-        say(`${grownSessions} connected in the worker`)
-        await delay(settleMs)
-        const grown = await watch(fleet, grownIdleMs, grownSessions)
-        const per = 'per 1,000 sessions and minute'
-        return [
-          ...rows,
-          row(`Redis commands of all processes ${per}, ${sessions} sessions`, '', idle.commands, peer.commands, { atMost: 0.1 }),
-          row(`Redis commands of all processes ${per}, ${grownSessions} sessions`, '', grown.commands, peer.commands, {
-            atMost: 0.1,
-          }),
-          row(`CPU of the worker ${per}, ${sessions} sessions`, 'ms', idle.workerCpuMs, peer.cpuMs),
-          row(`CPU of the worker ${per}, ${grownSessions} sessions`, 'ms', grown.workerCpuMs, peer.cpuMs),
-        ]
+        const bare = await startBareFleet(provisioned, join(dir, 'bare'), 1)
+        try {
+          const empty = { product: rssMb(fleet.pids('session-worker')), bare: rssMb(bare.pids) }
+          await bare.connect(besideBare)
+          const idle: Idle[] = []
+          let bareMb = 0
+          let bareBefore = { cpu: cpuMs(bare.pids), at: performance.now() }
+          for (const sessions of grown) {
+            await fleet.addSessions(provisioned.devices.slice(idle.at(-1)?.sessions ?? 0, sessions))
+            await fleet.connected(sessions)
+            say(`${sessions} connected`)
+            await delay(settleMs)
+            if (idle.length === 0) bareBefore = { cpu: cpuMs(bare.pids), at: performance.now() }
+            idle.push(await watch(fleet, sessions))
+            if (sessions === besideBare) bareMb = rssMb(bare.pids)
+          }
+          const bareMinutes = (performance.now() - bareBefore.at) / 60_000
+          const bareNow = { cpuMs: (cpuMs(bare.pids) - bareBefore.cpu) / bareMinutes, mb: bareMb }
+          return [...compared(idle, bareNow, empty), ...growth(idle)]
+        } finally {
+          await bare.close()
+        }
       } finally {
         await fleet.close()
       }
@@ -62,46 +69,54 @@ export const idleSessions: Figure = {
   },
 }
 
-async function besideBare(
-  provisioned: Provisioned,
-  dir: string,
-  fleet: ProductFleet,
-  say: (line: string) => void,
-): Promise<{ rows: Row[]; idle: Idle }> {
-  const bare = await startBareFleet(provisioned, dir, 1)
-  try {
-    const worker = fleet.pids('session-worker')
-    const empty = { product: rssMb(worker), bare: rssMb(bare.pids) }
-    await bare.connect(sessions)
-    await fleet.addSessions(provisioned.devices.slice(0, sessions))
-    await fleet.connected(sessions)
-    say(`${sessions} connected in both; idle for ${(settleMs + idleMs) / 1_000} s`)
-    await delay(settleMs)
-    const bareBefore = cpuMs(bare.pids)
-    const idle = await watch(fleet, idleMs, sessions)
-    const bareCpuMs = ((cpuMs(bare.pids) - bareBefore) * 60_000) / idleMs / sessions
-    const memory = { product: rssMb(worker), bare: rssMb(bare.pids) }
-    return {
-      idle,
-      rows: [
-        row('memory of the process', 'MB', memory.product, memory.bare, { atMost: 1.25 }),
-        row('memory per session', 'MB', (memory.product - empty.product) / sessions, (memory.bare - empty.bare) / sessions),
-        row('CPU per idle session and minute', 'ms', idle.workerCpuMs / 1_000, bareCpuMs, { atMost: 1.25 }),
-      ],
-    }
-  } finally {
-    await bare.close()
-  }
+function compared(idle: readonly Idle[], bare: { cpuMs: number; mb: number }, empty: { product: number; bare: number }): Row[] {
+  const now = idle.find(({ sessions }) => sessions === besideBare)
+  if (!now) return []
+  const each = (value: number) => value / besideBare
+  return [
+    row('memory of the process', 'MB', now.workerMb, bare.mb, { atMost: 1.25 }),
+    row('memory per session', 'MB', each(now.workerMb - empty.product), each(bare.mb - empty.bare)),
+    row('CPU per session and minute', 'ms', each(now.workerCpuMs), each(bare.cpuMs), { atMost: 1.25 }),
+  ]
 }
 
-/** Per 1,000 sessions and minute. */
-async function watch(fleet: ProductFleet, durationMs: number, count: number): Promise<Idle> {
+function growth(idle: readonly Idle[]): Row[] {
+  const per1000 = ({ sessions }: Idle, value: number) => (value * 1_000) / sessions
+  const [least, most] = [idle[0], idle.at(-1)]
+  if (!least || !most) return []
+  const eachCommands = (most.commands - least.commands) / (most.sessions - least.sessions)
+  const of1000 = Math.max(0, most.commands + eachCommands * (1_000 - most.sessions))
+  return [
+    ...idle.map((now) => row(`memory of a worker with ${now.sessions} sessions`, 'MB', now.workerMb, null)),
+    ...idle.map((now) => {
+      return row(
+        `CPU of the worker per 1,000 sessions and minute, with ${now.sessions}`,
+        'ms',
+        per1000(now, now.workerCpuMs),
+        peer.cpuMs,
+      )
+    }),
+    ...idle.map((now) => {
+      return row(
+        `Redis commands of the fleet per 1,000 sessions and minute, with ${now.sessions}`,
+        '',
+        per1000(now, now.commands),
+        peer.commands,
+      )
+    }),
+    row('the same with 1,000, on the line through the least and the most', '', of1000, peer.commands, { atMost: 0.1 }),
+  ]
+}
+
+async function watch(fleet: ProductFleet, sessions: number): Promise<Idle> {
   const worker = fleet.pids('session-worker')
   const before = { cpu: cpuMs(worker), commands: await fleet.redis.commands() }
-  await delay(durationMs)
-  const scale = (60_000 / durationMs) * (1_000 / count)
+  await delay(idleMs)
+  const perMinute = 60_000 / idleMs
   return {
-    workerCpuMs: (cpuMs(worker) - before.cpu) * scale,
-    commands: ((await fleet.redis.commands()) - before.commands) * scale,
+    sessions,
+    workerCpuMs: (cpuMs(worker) - before.cpu) * perMinute,
+    commands: ((await fleet.redis.commands()) - before.commands) * perMinute,
+    workerMb: rssMb(worker),
   }
 }

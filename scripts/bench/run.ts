@@ -17,6 +17,7 @@ import { endLeftovers } from './rig/leftovers.ts'
 import { describeMachine } from './rig/machine.ts'
 import { provision, type Provisioned } from './rig/provision.ts'
 import { markdown, merged, terminalTable, type BenchReport, type FigureResult } from './rig/report.ts'
+import { sizingTable } from './rig/sizing.ts'
 import { webhookDelay } from './webhook-delay.ts'
 
 const figures: Figure[] = [accepts, cpuPerMessage, messages, webhookDelay, idleSessions]
@@ -76,6 +77,9 @@ async function writeDocs(report: BenchReport): Promise<void> {
   const whole = merged(earlier, report, order)
   await writeFile(data, `${JSON.stringify(whole, null, 2)}\n`)
   await writeFile(text, between(await readFile(text, 'utf8'), 'benchmarks', markdown(whole)))
+  const operations = join(projectRoot, 'docs', 'operations.md')
+  const sizing = sizingTable(whole)
+  if (sizing !== '') await writeFile(operations, between(await readFile(operations, 'utf8'), 'sizing', sizing))
 }
 
 function say(line: string): void {

@@ -5,7 +5,7 @@ import { readConnectionHistories, type ConnectionHistory } from '../sessions/con
 type Deps = Parameters<typeof readConnectionHistories>[0]
 
 /** An entry may be written a little after the time it bears; until so long after the newest one they are read every time. */
-const settledMs = 30_000
+const settledMs = 5_000
 
 export class ConnectionCache {
   readonly #deps: Deps
