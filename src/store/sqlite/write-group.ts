@@ -60,7 +60,8 @@ export class WriteGroup {
     return new Promise<T>((resolve, reject) => {
       const deadline = performance.now() + lockDeadlineMs
       this.#queue.push({ work, resolve: resolve as (value: unknown) => void, reject, deadline })
-      this.#schedule()
+      // While the disk is busy nobody would be told sooner: what comes meanwhile shares the next transaction, and the pages it logs.
+      if (!this.#flushing) this.#schedule()
     })
   }
 
@@ -157,12 +158,16 @@ export class WriteGroup {
     if (this.#flushing || this.#committed.length === 0) return
     this.#flushing = true
     const batch = this.#committed.splice(0)
-    const timer = setTimeout(() => fail(new Error(`no answer from the disk in ${flushDeadlineMs} ms`)), flushDeadlineMs)
     const fail = (cause: Error) => {
       for (const write of batch.splice(0)) write.fail(new AppError('accept_outcome_unknown', undefined, { cause }))
     }
+    const timer = setInterval(() => {
+      const cause = new Error(`no answer from the disk in ${flushDeadlineMs} ms`)
+      fail(cause)
+      for (const entry of this.#queue.splice(0)) entry.reject(new AppError('store_unavailable', undefined, { cause }))
+    }, flushDeadlineMs)
     fdatasync(this.#walFd, (error) => {
-      clearTimeout(timer)
+      clearInterval(timer)
       this.#flushing = false
       if (error) {
         // After a failed flush the kernel may have dropped the pages: nothing later in this file can be promised either.
@@ -175,6 +180,7 @@ export class WriteGroup {
         for (const write of batch) write.settle()
       }
       this.#flush()
+      if (this.#queue.length > 0 && !this.#flushing) this.#schedule()
       this.#wakeIdle()
     })
   }
