@@ -21,6 +21,8 @@ const secretFields = [
   'content',
   'proxyUrl',
 ]
+const secretNames = new Set(secretFields)
+const censor = '[redacted]'
 
 /** All but the last four digits become dots. */
 export function maskNumber(value: string): string {
@@ -42,8 +44,8 @@ export function createLog(options: LogOptions): Log {
     level: options.level,
     base: { process: options.process, pid: process.pid },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    formatters: { level: (label: string) => ({ level: label }) },
-    redact: { paths: secretFields.flatMap((field) => [field, `*.${field}`]), censor: '[redacted]' },
+    formatters: { level: (label: string) => ({ level: label }), log: withoutNestedSecrets },
+    redact: { paths: secretFields, censor },
     serializers: {
       err: serializeError,
       phoneNumber: maskUnknown,
@@ -59,8 +61,21 @@ export function createLog(options: LogOptions): Log {
   return options.destination ? pino(settings, options.destination) : pino(settings)
 }
 
+/** Secrets one level down. pino's own wildcards would walk every path for every value of a line, each number and text included. */
+function withoutNestedSecrets(fields: Record<string, unknown>): Record<string, unknown> {
+  let clean = fields
+  for (const name of Object.keys(fields)) {
+    const value = fields[name]
+    if (typeof value !== 'object' || value === null || name === 'err') continue
+    const held = Object.keys(value).filter((key) => secretNames.has(key))
+    if (held.length === 0) continue
+    clean = { ...clean, [name]: { ...value, ...Object.fromEntries(held.map((key) => [key, censor])) } }
+  }
+  return clean
+}
+
 function maskUnknown(value: unknown): unknown {
-  return typeof value === 'string' ? maskNumber(value) : '[redacted]'
+  return typeof value === 'string' ? maskNumber(value) : censor
 }
 
 function serializeError(error: unknown): unknown {
