@@ -4,6 +4,7 @@ import { SessionForecasts } from '../messages/forecast-session.ts'
 import { SendQueues } from '../messages/send-queue.ts'
 import type { Config } from '../platform/config.ts'
 import type { Log } from '../platform/log.ts'
+import { RememberedSessions } from '../sessions/remembered-sessions.ts'
 import type { Store } from '../store/store.ts'
 import { createDeliveryQueue } from '../webhooks/delivery-queue.ts'
 import { EventStreams, type StreamSettings } from '../webhooks/event-streams.ts'
@@ -32,7 +33,9 @@ interface DepsInput {
 }
 
 export function createHttpDeps(input: DepsInput): HttpDeps & { close(): Promise<void> } {
-  const { config, store, redis, secretBox, adminKey, log, stopping } = input
+  const { config, redis, secretBox, adminKey, log, stopping } = input
+  const remembered = new RememberedSessions(input.store.sessions)
+  const store: Store = { ...input.store, sessions: remembered.store }
   const prefix = config.redisPrefix
   const deliveryQueue = createDeliveryQueue(redis, prefix)
   const queues = new SendQueues(redis, prefix)
@@ -57,7 +60,7 @@ export function createHttpDeps(input: DepsInput): HttpDeps & { close(): Promise<
     eventStreams,
     endpointTester,
     accept: {
-      sessions: store.sessions,
+      sessions: remembered,
       messages: store.messages,
       queues,
       redis,

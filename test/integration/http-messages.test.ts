@@ -55,6 +55,31 @@ describe('pacing settings', () => {
   })
 })
 
+describe('a session that changes between two messages', () => {
+  test('what was changed through this process counts at once', async () => {
+    const { id, key } = await makeSession(api)
+    expect((await post(key, text('254712345678'))).status).toBe(202)
+    await api.call('PATCH', `/v1/sessions/${id}`, { key, json: { settings: { maxQueueDepth: 1 } } })
+    expect((await post(key, text('254712345678'))).body.code).toBe('queue_full')
+    await api.call('PATCH', `/v1/sessions/${id}`, { key, json: { settings: { maxQueueDepth: 2 } } })
+    expect((await post(key, text('254712345678'))).status).toBe(202)
+    await api.call('DELETE', `/v1/sessions/${id}`, { key: api.adminKey })
+    const gone = await api.call('POST', `/v1/sessions/${id}/messages`, { key: api.adminKey, json: text('254712345678') })
+    expect(gone.body.code).toBe('not_found')
+  })
+
+  test('what another process changed counts soon, and a deletion at once', async () => {
+    const { id, key } = await makeSession(api)
+    expect((await post(key, text('254712345678'))).body.estimatedSendAt).toBeNull()
+    await connected(id)
+    const sent = async () => (await post(key, text('254712345678'))).body.estimatedSendAt
+    await expect.poll(sent, { timeout: 5_000 }).not.toBeNull()
+    await api.store.sessions.request(id, 'delete', Date.now())
+    const gone = await api.call('POST', `/v1/sessions/${id}/messages`, { key: api.adminKey, json: text('254712345678') })
+    expect(gone.body.code).toBe('not_found')
+  })
+})
+
 describe('times', () => {
   test('a message for later is scheduled, has no position yet, and is expected at its time', async () => {
     const { key } = await makeSession(api)
@@ -114,10 +139,12 @@ describe('position and forecast', () => {
   })
 
   test('a paced session says when each is expected to leave, and nothing while it is not connected', async () => {
-    const { id, key } = await makeSession(api)
-    const unknown = await post(key, text('254712345000'))
+    const unpaired = await makeSession(api)
+    const unknown = await post(unpaired.key, text('254712345000'))
     expect(unknown.body).toMatchObject({ position: 0, estimatedSendAt: null })
+    const { id, key } = await makeSession(api)
     await connected(id)
+    expect((await post(key, text('254712345000'))).body.position).toBe(0)
     const expected: number[] = []
     for (let n = 1; n < 10; n += 1) {
       const made = await post(key, text(`25471234500${n}`))
