@@ -54,7 +54,13 @@ export async function startServer(listener: RequestListener, { host, port, reuse
 }
 
 function namesOneHost(req: IncomingMessage): boolean {
-  return req.httpVersion === '1.0' || req.headersDistinct['host']?.length === 1
+  if (req.httpVersion === '1.0') return true
+  const { rawHeaders } = req
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.length === 4 && rawHeaders[i]?.toLowerCase() === 'host') count += 1
+  }
+  return count === 1
 }
 
 async function drain(server: Server, deadlineMs: number): Promise<void> {

@@ -48,16 +48,19 @@ export function createDashboard(dir = dashboardDir): RequestHandler {
     latest = readBuild(dir, builtAt).catch(() => known)
     return latest
   }
-  return async (req, res, next) => {
+  const answer = async (req: Request, res: Response, next: () => void): Promise<void> => {
     const isIndex = pagePattern.test(req.path)
     const isAsset = req.path.startsWith('/assets/')
     // Programs that lose their way get a problem, like everywhere else.
     const isLost = isIndex && req.path !== '/' && req.accepts(['json', 'html']) !== 'html'
-    const isOurs = (req.method === 'GET' || req.method === 'HEAD') && (isIndex || isAsset) && !isLost
-    const build = isOurs ? await current(isIndex) : null
+    const build = (isIndex || isAsset) && !isLost ? await current(isIndex) : null
     const file = build?.files.get(isIndex ? '/' : req.path)
     if (file) send(req, res, file, isIndex)
     else next()
+  }
+  return (req, res, next) => {
+    const mayBeOurs = (req.method === 'GET' || req.method === 'HEAD') && !req.url.startsWith('/v1/')
+    return mayBeOurs ? answer(req, res, next) : next()
   }
 }
 
