@@ -155,6 +155,16 @@ export interface DeliveryAttempt {
   answer: string | null
 }
 
+/** Of a delivery only the last ones are kept. */
+export const attemptsKept = 20
+
+/** An attempt, and what becomes of its delivery. */
+export interface AttemptRecord {
+  deliveryId: string
+  attempt: DeliveryAttempt
+  next: { status: DeliveryStatus; nextAttemptAt: number | null; deadReason?: string }
+}
+
 export interface DeliveryRecord {
   id: string
   eventId: string
@@ -169,7 +179,7 @@ export interface DeliveryRecord {
   nextAttemptAt: number | null
   /** Why it is `dead`, as a stable word: `endpoint_disabled`, `retries_exhausted`, …; null otherwise. */
   deadReason: string | null
-  /** The last ones, at most 20. */
+  /** The last ones, at most `attemptsKept`. */
   attempts: DeliveryAttempt[]
   createdAt: number
   updatedAt: number
@@ -186,12 +196,11 @@ export interface DeliveryStore {
     limit: number
     cursor?: string
   }): Promise<{ data: DeliveryRecord[]; nextCursor: string | null }>
-  /** Appends the attempt, counts it and sets what follows. A delivery that has succeeded or is dead stays so. */
-  recordAttempt(
-    id: string,
-    attempt: DeliveryAttempt,
-    next: { status: DeliveryStatus; nextAttemptAt: number | null; deadReason?: string },
-  ): Promise<DeliveryRecord | null>
+  /**
+   * Appends each attempt, counts it and sets what follows, all in one write. A delivery that has succeeded or is dead stays so; the
+   * attempt is written down all the same. Ids of none are passed over.
+   */
+  recordAttempts(records: readonly AttemptRecord[]): Promise<void>
   /** Ends pending or failed ones as `dead` without an attempt: the endpoint is disabled, or the event is gone. */
   bury(ids: string[], deadReason: string, at: number): Promise<void>
   /** Pending or failed ones whose time has come: due retries, and first attempts whose job was lost. Oldest first. */

@@ -1,10 +1,9 @@
 // One attempt to deliver an event to an endpoint: may it be made now, sign and post it, record what came of it.
 import type { Dispatcher } from 'undici'
-import { sleep } from '../platform/clock.ts'
-import { hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { version } from '../platform/version.ts'
 import type { DeliveryRecord, DeliveryStore, EventRecord, EventStore } from '../store/event-store.ts'
+import type { AttemptLog } from './attempt-log.ts'
 import { attemptSeconds, delaySeconds } from './delivery-metrics.ts'
 import type { DeadLetterQueue } from './dead-letter-queue.ts'
 import { isReservedHeader } from './endpoint.ts'
@@ -18,7 +17,8 @@ import { nextStep } from './retry-schedule.ts'
 import { signWebhook } from './sign.ts'
 
 export interface DeliverDeps {
-  deliveries: Pick<DeliveryStore, 'get' | 'recordAttempt' | 'bury'>
+  deliveries: Pick<DeliveryStore, 'get' | 'bury'>
+  attempts: AttemptLog
   events: Pick<EventStore, 'get'>
   readyEndpoints: ReadyEndpoints
   breakers: EndpointBreakers
@@ -48,7 +48,6 @@ export type DeliverOutcome =
 export const answerTimeoutMs = 15_000
 /** While a breaker is open its jobs come back this far apart, so that a receiver that has just returned is not overrun. */
 const spreadMs = 5
-const recordRetryMs = [100, 300, 1_000, 3_000]
 
 /** At least once: what was posted but not recorded is posted again, with the same `webhook-id`. */
 export async function deliverEvent(deps: DeliverDeps, job: DeliverInput): Promise<DeliverOutcome> {
@@ -139,7 +138,7 @@ async function record(
     : isGone
       ? { status: 'dead' as const, nextAttemptAt: null, deadReason: 'endpoint_gone' }
       : nextStep(delivery.attemptCount + 1, result.retryAfterMs, now, Math.random, deps.retryDelaysMs)
-  await patiently(() => deps.deliveries.recordAttempt(delivery.id, { at, status, durationMs, error, answer }, next))
+  await deps.attempts.record({ deliveryId: delivery.id, attempt: { at, status, durationMs, error, answer }, next })
   attemptSeconds.observe({ outcome: next.status }, durationMs / 1_000)
   if (succeeded) delaySeconds.observe(Math.max(0, now - delivery.createdAt) / 1_000)
   deps.log.debug(
@@ -160,17 +159,4 @@ async function record(
   else if (succeeded) await deps.history.succeeded(endpoint.record, now)
   else await deps.history.failed(endpoint.record, now)
   return { outcome: next.status }
-}
-
-/** A short pause of the store shall not make a receiver get the event twice. */
-async function patiently<T>(write: () => Promise<T>): Promise<T> {
-  for (const waitMs of recordRetryMs) {
-    try {
-      return await write()
-    } catch (error) {
-      if (!hasCode(error, 'store_unavailable')) throw error
-      await sleep(waitMs)
-    }
-  }
-  return write()
 }

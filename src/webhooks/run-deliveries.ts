@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import type { Log } from '../platform/log.ts'
 import { closeWorker } from '../platform/queue.ts'
 import type { Store } from '../store/store.ts'
+import { AttemptLog } from './attempt-log.ts'
 import { BreakerStates, type BreakerSettings } from './breaker-state.ts'
 import { answerTimeoutMs, deliverEvent } from './deliver-event.ts'
 import { createDeadLetterWorker, DeadLetterQueue } from './dead-letter-queue.ts'
@@ -76,6 +77,7 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
   const deadLetters = new DeadLetterQueue(redis, prefix, log)
   const deliverDeps = {
     deliveries: store.deliveries,
+    attempts: new AttemptLog(store.deliveries),
     events: store.events,
     readyEndpoints,
     breakers,

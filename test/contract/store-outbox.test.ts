@@ -1,7 +1,7 @@
 // Events, endpoints and deliveries: written with the change, in order, once.
 import { expect, test } from 'vitest'
-import { firstAttemptGraceMs, type DeliveryRecord, type EventType } from '../../src/store/event-store.ts'
-import { newEndpoint, newMessage, newSession, tells, tellsNothing } from '../support/records.ts'
+import { firstAttemptGraceMs, type EventType } from '../../src/store/event-store.ts'
+import { newEndpoint, newMessage, tellsNothing } from '../support/records.ts'
 import { createHeldSession } from '../support/store.ts'
 import { describeStores } from '../support/store-kinds.ts'
 
@@ -11,15 +11,6 @@ describeStores('outbox', (t) => {
       sessionId,
       types.map((type) => ({ type, data: { n: type } })),
     )
-  const deliver = async (endpointId: string, sessionId: string): Promise<DeliveryRecord> => {
-    const [delivery] = await t.store.deliveries.create([
-      { eventId: 'evt_x', endpointId, sessionId, eventType: 'message.sent', nextAttemptAt: 1_000 },
-    ])
-    if (!delivery) throw new Error('no delivery')
-    return delivery
-  }
-  const attempt = (at: number, status: number | null = 500) => ({ at, status, durationMs: 3, error: null, answer: 'no' })
-
   test('an event makes a delivery for each enabled endpoint that asked for it, its own and the fleet-wide ones', async () => {
     const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
     const own = newEndpoint({ sessionId: id, events: ['message.*'] })
@@ -153,124 +144,5 @@ describeStores('outbox', (t) => {
     const seen = await reader
     expect(seen).toHaveLength(90)
     expect(new Set(seen).size).toBe(90)
-  })
-
-  test('endpoints are kept, listed by whose they are, changed and removed with their deliveries', async () => {
-    const id = await createHeldSession(t.store)
-    const own = [1, 2, 3].map((createdAt) => newEndpoint({ sessionId: id, createdAt }))
-    const fleet = newEndpoint({ createdAt: 9, sealedHeaders: Uint8Array.of(7), previousSecretUntil: 5 })
-    for (const endpoint of [...own, fleet]) await t.store.endpoints.create(endpoint)
-    expect(await t.store.endpoints.get(fleet.id)).toEqual(fleet)
-    const idsOf = async (query: { sessionId?: string | null }) =>
-      (await t.store.endpoints.list({ ...query, limit: 10 })).data.map((endpoint) => endpoint.id)
-    const newestFirst = own.map((endpoint) => endpoint.id).toReversed()
-    expect(await idsOf({ sessionId: id })).toEqual(newestFirst)
-    expect(await idsOf({ sessionId: null })).toEqual([fleet.id])
-    expect(await idsOf({})).toEqual([fleet.id, ...newestFirst])
-    const page = await t.store.endpoints.list({ sessionId: id, limit: 2 })
-    const rest = await t.store.endpoints.list({ sessionId: id, limit: 2, cursor: page.nextCursor ?? '' })
-    expect(rest.data.map((endpoint) => endpoint.id)).toEqual(newestFirst.slice(2))
-
-    const changes = { url: 'https://other.example', sealedPreviousSecret: Uint8Array.of(5), updatedAt: 20 }
-    expect(await t.store.endpoints.update(fleet.id, changes)).toEqual({ ...fleet, ...changes })
-    expect(await t.store.endpoints.get(fleet.id)).toEqual({ ...fleet, ...changes })
-    expect(await t.store.endpoints.update('whk_none', changes)).toBeNull()
-    const next = { sealedSecret: Uint8Array.of(9) }
-    expect(await t.store.endpoints.update(fleet.id, next, Uint8Array.of(1, 2))).toBeNull()
-    expect(await t.store.endpoints.update(fleet.id, next, fleet.sealedSecret)).toMatchObject(next)
-    expect(await t.store.endpoints.update(fleet.id, next, fleet.sealedSecret)).toBeNull()
-
-    const delivery = await deliver(fleet.id, id)
-    expect(await t.store.endpoints.remove(fleet.id)).toBe(true)
-    expect(await t.store.endpoints.remove(fleet.id)).toBe(false)
-    expect(await t.store.deliveries.get(delivery.id)).toBeNull()
-    expect(await t.store.deliveries.countByStatus(fleet.id)).toEqual({ pending: 0, succeeded: 0, failed: 0, dead: 0 })
-  })
-
-  test('an endpoint is disabled once, and its session is told', async () => {
-    const id = await createHeldSession(t.store)
-    const endpoint = newEndpoint({ sessionId: id })
-    const fleet = newEndpoint()
-    for (const each of [endpoint, fleet]) await t.store.endpoints.create(each)
-    const disabled = await t.store.endpoints.disable(endpoint.id, 'gone', 5, tells('webhook.disabled'))
-    expect(disabled).toMatchObject({
-      record: { enabled: false, disabledReason: 'gone', updatedAt: 5 },
-      published: [{ event: { type: 'webhook.disabled', sessionId: id }, deliveries: [{ endpointId: fleet.id }] }],
-    })
-    expect(await t.store.endpoints.disable(endpoint.id, 'gone', 6, tells('webhook.disabled'))).toBeNull()
-    expect(await t.store.endpoints.disable(fleet.id, 'gone', 6, tells('webhook.disabled'))).toMatchObject({ published: [] })
-    expect(await t.store.endpoints.disable('whk_none', 'gone', 6, tells('webhook.disabled'))).toBeNull()
-  })
-
-  test('attempts are kept and counted, the last twenty shown; what has succeeded or is dead stays so', async () => {
-    const endpoint = newEndpoint()
-    await t.store.endpoints.create(endpoint)
-    const { id } = await deliver(endpoint.id, 'ses_1')
-    for (let i = 1; i <= 25; i++)
-      await t.store.deliveries.recordAttempt(id, attempt(i), { status: 'failed', nextAttemptAt: 50 + i })
-    const failed = await t.store.deliveries.get(id)
-    expect(failed).toMatchObject({ status: 'failed', attemptCount: 25, nextAttemptAt: 75 })
-    expect(failed?.attempts.map(({ at }) => at)).toEqual(Array.from({ length: 20 }, (_, i) => i + 6))
-    const done = await t.store.deliveries.recordAttempt(id, attempt(30, 200), { status: 'succeeded', nextAttemptAt: null })
-    expect(done).toMatchObject({ status: 'succeeded', nextAttemptAt: null, deadReason: null })
-    expect(await t.store.deliveries.recordAttempt(id, attempt(31), { status: 'failed', nextAttemptAt: 99 })).toMatchObject({
-      status: 'succeeded',
-      nextAttemptAt: null,
-      attemptCount: 27,
-    })
-    const dead = await deliver(endpoint.id, 'ses_1')
-    const end = { status: 'dead' as const, nextAttemptAt: null, deadReason: 'retries_exhausted' }
-    expect(await t.store.deliveries.recordAttempt(dead.id, attempt(1), end)).toMatchObject({ deadReason: 'retries_exhausted' })
-    await t.store.deliveries.recordAttempt(dead.id, attempt(2), { status: 'failed', nextAttemptAt: 9 })
-    expect(await t.store.deliveries.get(dead.id)).toMatchObject({ status: 'dead', deadReason: 'retries_exhausted' })
-    expect(await t.store.deliveries.recordAttempt('dlv_none', attempt(1), end)).toBeNull()
-    expect(await t.store.deliveries.countByStatus(endpoint.id)).toEqual({ pending: 0, succeeded: 1, failed: 0, dead: 1 })
-    expect(await t.store.deliveries.countByStatus()).toEqual({ pending: 0, succeeded: 1, failed: 0, dead: 1 })
-  })
-
-  test('what is due comes oldest first; postponing and burying touch only what is still open', async () => {
-    const endpoint = newEndpoint()
-    await t.store.endpoints.create(endpoint)
-    const [a, b, c, done] = [
-      await deliver(endpoint.id, 's'),
-      await deliver(endpoint.id, 's'),
-      await deliver(endpoint.id, 's'),
-      await deliver(endpoint.id, 's'),
-    ]
-    await t.store.deliveries.recordAttempt(done.id, attempt(1, 200), { status: 'succeeded', nextAttemptAt: null })
-    await t.store.deliveries.recordAttempt(b.id, attempt(1), { status: 'failed', nextAttemptAt: 500 })
-    const due = async (now: number, limit = 10) => (await t.store.deliveries.listDue(now, limit)).map(({ id }) => id)
-    expect(await due(499)).toEqual([])
-    expect(await due(1_000)).toEqual([b.id, a.id, c.id])
-    expect(await due(1_000, 1)).toEqual([b.id])
-    await t.store.deliveries.postpone([a.id, done.id, 'dlv_none'], 2_000)
-    expect(await due(1_999)).toEqual([b.id, c.id])
-    await t.store.deliveries.bury([b.id, done.id, 'dlv_none'], 'endpoint_disabled', 60)
-    expect(await t.store.deliveries.get(b.id)).toMatchObject({
-      status: 'dead',
-      deadReason: 'endpoint_disabled',
-      nextAttemptAt: null,
-      attemptCount: 1,
-      updatedAt: 60,
-    })
-    expect(await t.store.deliveries.get(done.id)).toMatchObject({ status: 'succeeded', nextAttemptAt: null })
-    expect(await due(5_000)).toEqual([c.id, a.id])
-  })
-
-  test('deliveries of an endpoint are listed newest first, by status, page by page', async () => {
-    const input = newSession({}, {})
-    await t.store.sessions.create(input, tellsNothing)
-    const endpointId = input.endpoint?.id ?? ''
-    const ids: string[] = []
-    for (let i = 0; i < 5; i++) ids.push((await deliver(endpointId, input.session.id)).id)
-    await deliver(newEndpoint().id, input.session.id)
-    await t.store.deliveries.bury([ids[1] ?? '', ids[3] ?? ''], 'x', 1)
-    const first = await t.store.deliveries.list({ endpointId, limit: 3 })
-    const second = await t.store.deliveries.list({ endpointId, limit: 3, cursor: first.nextCursor ?? '' })
-    expect([...first.data, ...second.data].map(({ id }) => id)).toEqual(ids.toReversed())
-    expect(second.nextCursor).toBeNull()
-    const dead = await t.store.deliveries.list({ endpointId, status: 'dead', limit: 1 })
-    const dead2 = await t.store.deliveries.list({ endpointId, status: 'dead', limit: 1, cursor: dead.nextCursor ?? '' })
-    expect([...dead.data, ...dead2.data].map(({ id }) => id)).toEqual([ids[3], ids[1]])
   })
 })

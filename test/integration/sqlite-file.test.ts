@@ -97,6 +97,7 @@ async function askEverything(store: Store): Promise<void> {
   await store.messages.failUnfinished(id, { code: 'x', detail: '' }, 1, 1, tellsNothing)
   await store.messages.listUnfinished(id, { limit: 1 })
   await store.messages.listSessionsWithStale(9e12, 1)
+  await store.messages.listDeepestQueues(1)
   await store.messages.queueState(id)
   const filters = [{}, { direction: 'inbound' as const }, { status: 'sent' as const }, { recipient: 'r' }]
   for (const filter of filters) await store.messages.list({ sessionId: id, limit: 1, ...filter })
@@ -130,11 +131,10 @@ async function askEverything(store: Store): Promise<void> {
   await store.endpoints.update(endpoint.id, {})
   const { data } = await store.deliveries.list({ endpointId: endpoint.id, limit: 1 })
   await store.deliveries.list({ endpointId: endpoint.id, limit: 1, status: 'dead' })
-  await store.deliveries.recordAttempt(
-    data[0]?.id ?? '',
-    { at: 1, status: 1, durationMs: 1, error: null, answer: null },
-    { status: 'failed', nextAttemptAt: 1 },
-  )
+  const attempt = { at: 1, status: 1, durationMs: 1, error: null, answer: null }
+  await store.deliveries.recordAttempts([
+    { deliveryId: data[0]?.id ?? '', attempt, next: { status: 'failed', nextAttemptAt: 1 } },
+  ])
   await store.deliveries.listDue(1, 1)
   await store.deliveries.postpone(['x'], 1)
   await store.deliveries.bury(['x'], 'x', 1)
@@ -166,11 +166,15 @@ async function askEverything(store: Store): Promise<void> {
   await store.endpoints.remove(endpoint.id)
 }
 
+/** Read whole on purpose: a handful of rows, and a row per session where a person looks at the queues. An index of depths would cost each accept. */
+const readWhole = ['FROM sqlite_sequence WHERE', 'FROM session_counters WHERE depth > 0']
+
 test('every question is answered by an index, without reading or sorting a table', async () => {
   const db = await SqliteDatabase.open(path)
   await askEverything(createSqliteStore(db))
   const plain = new DatabaseSync(path)
-  const offending = db.preparedTexts.flatMap((text) => {
+  const asked = db.preparedTexts.filter((text) => !readWhole.some((part) => text.includes(part)))
+  const offending = asked.flatMap((text) => {
     const plan = plain.prepare(`EXPLAIN QUERY PLAN ${text}`).all(...Array.from(text.matchAll(/\?/g), () => null))
     const steps = plan.map((row) => String(row['detail']))
     return steps

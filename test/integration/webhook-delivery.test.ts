@@ -114,7 +114,8 @@ describe('a delivery', () => {
     const id = only(await bench.publish([draft(1)], false))
     const attempt = { at: Date.now(), status: 404, durationMs: 1, error: null, answer: null }
     for (let n = 0; n < 8; n += 1) {
-      await bench.store.deliveries.recordAttempt(id, attempt, { status: 'failed', nextAttemptAt: Date.now() })
+      const next = { status: 'failed' as const, nextAttemptAt: Date.now() }
+      await bench.store.deliveries.recordAttempts([{ deliveryId: id, attempt, next }])
     }
     await bench.startRetryTick()
     expect(await ended(id)).toMatchObject({

@@ -1,7 +1,6 @@
 // Webhook deliveries in MongoDB.
 import { decodeCursor, toPage } from '../cursor.ts'
-import { attempted } from '../delivery-status.ts'
-import type { DeliveryRecord, DeliveryStatus, DeliveryStore } from '../event-store.ts'
+import { attemptsKept, type DeliveryRecord, type DeliveryStatus, type DeliveryStore } from '../event-store.ts'
 import type { MongoDatabase } from './database.ts'
 import { newDelivery } from './outbox.ts'
 import type { DeliveryDoc } from './schemas.ts'
@@ -26,15 +25,29 @@ export function createDeliveries(db: MongoDatabase): DeliveryStore {
         return toPage(found, limit, toDelivery, (doc) => [doc._id])
       }),
 
-    recordAttempt: (id, attempt, next) =>
-      db.transact(id, async (session) => {
-        const found = await deliveries.findById(id, null, { session }).lean()
-        if (!found) return null
-        const after = attempted(toDelivery(found), attempt, next)
-        const { id: _id, ...rest } = after
-        const isOpen = after.status === 'pending' || after.status === 'failed'
-        await deliveries.updateOne({ _id }, { $set: rest, ...(isOpen ? {} : { $unset: { open: 1 } }) }, { session })
-        return after
+    recordAttempts: (records) =>
+      db.write(async () => {
+        // In this order, so that one which is closed by the second write is not counted by the first.
+        const writes = records.flatMap(({ deliveryId, attempt, next }) => {
+          const noted = {
+            $inc: { attemptCount: 1 },
+            $push: { attempts: { $each: [attempt], $slice: -attemptsKept } },
+            $max: { updatedAt: attempt.at },
+          }
+          const { status, nextAttemptAt } = next
+          const $set = { status, nextAttemptAt, deadReason: status === 'dead' ? (next.deadReason ?? null) : null }
+          const isOpen = status === 'pending' || status === 'failed'
+          return [
+            { updateOne: { filter: { _id: deliveryId, open: { $ne: true as const } }, update: noted } },
+            {
+              updateOne: {
+                filter: { _id: deliveryId, open: true as const },
+                update: { ...noted, $set, ...(isOpen ? {} : { $unset: { open: 1 as const } }) },
+              },
+            },
+          ]
+        })
+        if (writes.length > 0) await deliveries.bulkWrite(writes, { ordered: true })
       }),
 
     bury: (ids, deadReason, at) =>

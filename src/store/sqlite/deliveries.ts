@@ -1,7 +1,13 @@
 // Webhook deliveries in SQLite.
 import { badCursor, decodeCursor, toPage } from '../cursor.ts'
-import { attempted } from '../delivery-status.ts'
-import type { DeliveryAttempt, DeliveryRecord, DeliveryStatus, DeliveryStore, EventType } from '../event-store.ts'
+import {
+  attemptsKept,
+  type DeliveryAttempt,
+  type DeliveryRecord,
+  type DeliveryStatus,
+  type DeliveryStore,
+  type EventType,
+} from '../event-store.ts'
 import type { SqliteDatabase } from './database.ts'
 import { insertDelivery } from './outbox.ts'
 import { rowNumber } from './row-number.ts'
@@ -27,24 +33,21 @@ export function createDeliveries(db: SqliteDatabase): DeliveryStore {
         return toPage(rows, limit, toDelivery, (row) => [row['id'] as string])
       }),
 
-    recordAttempt: (id, attempt, next) =>
+    recordAttempts: (records) =>
       db.write(() => {
-        const delivery = find(id)
-        if (!delivery) return null
-        const after = attempted(delivery, attempt, next)
-        db.sql(
-          `UPDATE deliveries SET status = ?, attempt_count = ?, next_attempt_at = ?, dead_reason = ?, attempts = ?, updated_at = ?
+        const noted = db.sql(
+          `UPDATE deliveries SET attempt_count = attempt_count + 1, updated_at = max(updated_at, ?),
+             attempts = json_insert(iif(json_array_length(attempts) < ${attemptsKept}, attempts, json_remove(attempts, '$[0]')),
+               '$[#]', json(?))
            WHERE id = ?`,
-        ).run(
-          after.status,
-          after.attemptCount,
-          after.nextAttemptAt,
-          after.deadReason,
-          JSON.stringify(after.attempts),
-          after.updatedAt,
-          id,
         )
-        return after
+        const followed = db.sql(
+          `UPDATE deliveries SET status = ?, next_attempt_at = ?, dead_reason = ? WHERE id = ? AND status IN ('pending', 'failed')`,
+        )
+        for (const { deliveryId, attempt, next } of records) {
+          noted.run(attempt.at, JSON.stringify(attempt), deliveryId)
+          followed.run(next.status, next.nextAttemptAt, next.status === 'dead' ? (next.deadReason ?? null) : null, deliveryId)
+        }
       }),
 
     bury: (ids, deadReason, at) =>
