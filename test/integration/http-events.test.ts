@@ -102,31 +102,23 @@ describe('the log', () => {
     expect((await api.call('GET', `/v1/events?after=${fleet.body.oldestCursor}`, { key: api.adminKey })).status).toBe(200)
   })
 
-  test('tells who comes with a place of another log, rather than waiting until this one has it', async () => {
-    await publish(session.id, many(2))
-    for (const [path, headers] of [
-      ['/v1/events?after=4', {}],
-      ['/v1/events/stream?after=4', {}],
-      ['/v1/events/stream', { 'last-event-id': '4' }],
-    ] as const) {
-      const answer = await api.call('GET', path, { key: session.key, headers })
-      expect([answer.status, answer.body.errors]).toEqual([400, [{ path: 'after', message: 'is ahead of the newest event' }]])
+  test.each([
+    'after=%3B',
+    'after=-1',
+    'after=400',
+    `after=${'9'.repeat(30)}`,
+    'after=',
+    'types=',
+    'types=nonsense',
+    'limit=0',
+    'cursor=1',
+  ])('refuses ?%s', async (query) => {
+    const paths = query.startsWith('limit') ? ['/v1/events'] : ['/v1/events', '/v1/events/stream']
+    for (const path of paths) {
+      const answer = await api.call('GET', `${path}?${query}`, { key: session.key })
+      expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request'])
     }
-    const { nextCursor } = (await api.call('GET', '/v1/events?limit=1&types=webhook.disabled', { key: api.adminKey })).body
-    expect((await api.call('GET', `/v1/events?after=${Number(nextCursor) + 1}`, { key: api.adminKey })).status).toBe(400)
-    expect((await api.call('GET', '/v1/events?after=3', { key: session.key })).status).toBe(200)
   })
-
-  test.each(['after=%3B', 'after=-1', `after=${'9'.repeat(30)}`, 'after=', 'types=', 'types=nonsense', 'limit=0', 'cursor=1'])(
-    'refuses ?%s',
-    async (query) => {
-      const paths = query.startsWith('limit') ? ['/v1/events'] : ['/v1/events', '/v1/events/stream']
-      for (const path of paths) {
-        const answer = await api.call('GET', `${path}?${query}`, { key: session.key })
-        expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request'])
-      }
-    },
-  )
 
   test('shows what tells of endpoints only to keys that may see endpoints', async () => {
     await publish(session.id, [
