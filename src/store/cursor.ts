@@ -1,7 +1,10 @@
 // Opaque list cursors: the sort position of the last row given out.
 import { AppError } from '../platform/errors.ts'
+import type { IdPrefix } from '../platform/id.ts'
 
 export type CursorPart = string | number
+/** A whole number, any text, or an id: its prefix tells the cursor of one list from that of another. */
+type CursorKind = 'number' | 'string' | `${IdPrefix}_`
 
 export function encodeCursor(parts: CursorPart[]): string {
   return Buffer.from(JSON.stringify(parts)).toString('base64url')
@@ -11,17 +14,19 @@ export function encodeCursor(parts: CursorPart[]): string {
  * @param shape the kinds of the parts, as they were encoded
  * @throws AppError `invalid_request` for anything that `encodeCursor` did not make
  */
-export function decodeCursor<const Shape extends readonly ('string' | 'number')[]>(
+export function decodeCursor<const Shape extends readonly CursorKind[]>(
   text: string,
   shape: Shape,
-): { [K in keyof Shape]: Shape[K] extends 'string' ? string : number } {
+): { [K in keyof Shape]: Shape[K] extends 'number' ? number : string } {
   const parts = parse(text)
-  const fits =
-    Array.isArray(parts) &&
-    parts.length === shape.length &&
-    parts.every((part, i) => typeof part === shape[i] && (typeof part === 'string' || Number.isSafeInteger(part)))
+  const fits = Array.isArray(parts) && parts.length === shape.length && parts.every((part, i) => isPart(part, shape[i]))
   if (!fits) throw badCursor()
-  return parts as { [K in keyof Shape]: Shape[K] extends 'string' ? string : number }
+  return parts as { [K in keyof Shape]: Shape[K] extends 'number' ? number : string }
+}
+
+function isPart(part: unknown, kind: CursorKind | undefined): boolean {
+  if (kind === 'number') return Number.isSafeInteger(part)
+  return typeof part === 'string' && (kind === 'string' || part.startsWith(kind ?? ''))
 }
 
 export function badCursor(path = 'cursor'): AppError {
@@ -32,9 +37,13 @@ export function badCursor(path = 'cursor'): AppError {
 
 /** Of a log that had more in it than this one has: the store was put back to an earlier state. */
 export function aheadOfLog(): AppError {
-  return new AppError('invalid_request', 'Nothing has that place yet: it is of a log that had more in it. Begin anew without it.', {
-    errors: [{ path: 'after', message: 'is ahead of the newest event' }],
-  })
+  return new AppError(
+    'invalid_request',
+    'Nothing has that place yet: it is of a log that had more in it. Begin anew without it.',
+    {
+      errors: [{ path: 'after', message: 'is ahead of the newest event' }],
+    },
+  )
 }
 
 function parse(text: string): unknown {

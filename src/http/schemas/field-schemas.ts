@@ -43,7 +43,13 @@ export const phoneNumberField = z
 export const phoneNumberInput = z.string().min(1).max(100).meta({ example: '+254 712 345 678' })
 
 export const pageQuery = {
-  limit: z.coerce.number().int().min(1).max(200).default(50).meta({ description: 'How many at most.' }),
+  limit: z
+    .string()
+    .regex(/^\d{1,3}$/, 'must be a number from 1 to 200')
+    .transform(Number)
+    .pipe(z.int().min(1).max(200))
+    .default(50)
+    .meta({ description: 'How many at most.', override: { type: 'integer', minimum: 1, maximum: 200, default: 50 } }),
   cursor: z
     .string()
     .regex(/^[\w.~=-]{1,500}$/)

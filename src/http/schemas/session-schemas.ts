@@ -10,13 +10,21 @@ const pacing = (value: z.ZodNumber, what: string) =>
 
 const maxMetadataKeys = 50
 
-const metadata = z
+const metadataRecord = z
   .record(
     textField(100).refine((name) => !name.startsWith('$'), 'begins with $'),
     looseTextField(500),
   )
   .refine((value) => Object.keys(value).length <= maxMetadataKeys, `has more than ${maxMetadataKeys} keys`)
   .meta({ description: `Your own data, at most ${maxMetadataKeys} keys.`, maxProperties: maxMetadataKeys })
+
+/** zod leaves this key out of records without a word. */
+const metadata = z.preprocess((value, context) => {
+  if (typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__')) {
+    context.addIssue({ code: 'custom', path: ['__proto__'], message: 'is no possible name' })
+  }
+  return value
+}, metadataRecord)
 
 const settingsShape = {
   messagesPerMinute: pacing(z.number().min(0.1).max(10_000), 'Messages a minute.'),

@@ -19,7 +19,7 @@ export function createEndpoints(db: MongoDatabase, places: EventPlaces): Endpoin
 
     list: ({ sessionId, limit, cursor }) =>
       db.read(async () => {
-        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'whk_']) : [Number.MAX_SAFE_INTEGER, '']
         const found = await endpoints
           .find({
             ...(sessionId === undefined ? {} : { sessionId }),

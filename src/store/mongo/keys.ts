@@ -17,7 +17,7 @@ export function createKeys(db: MongoDatabase): KeyStore {
 
     list: ({ sessionId, limit, cursor }) =>
       db.read(async () => {
-        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'key_']) : [Number.MAX_SAFE_INTEGER, '']
         const found = await keys
           .find({ sessionId, $or: [{ createdAt: { $lt: createdAt } }, { createdAt, _id: { $lt: id } }] })
           .sort({ createdAt: -1, _id: -1 })

@@ -7,7 +7,7 @@ import { toUnfinished } from './queued-messages.ts'
 
 export async function listMessages(db: MongoDatabase, query: Parameters<MessageStore['list']>[0]) {
   const { sessionId, status, recipient, since = 0, direction, limit, cursor } = query
-  const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+  const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'msg_']) : [Number.MAX_SAFE_INTEGER, '']
   const equal = Object.fromEntries(
     Object.entries({ sessionId, status, recipient, direction }).filter(([, value]) => value !== undefined),
   )

@@ -23,7 +23,7 @@ export function createReplays(db: MongoDatabase): ReplayStore {
 
     list: ({ endpointId, limit, cursor }) =>
       db.read(async () => {
-        const [before] = cursor ? decodeCursor(cursor, ['string']) : [undefined]
+        const [before] = cursor ? decodeCursor(cursor, ['rpl_']) : [undefined]
         const found = await replays
           .find({ endpointId, ...(before ? { _id: { $lt: before } } : {}) })
           .sort({ _id: -1 })

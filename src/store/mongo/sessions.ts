@@ -61,7 +61,7 @@ export function createSessions(db: MongoDatabase, places: EventPlaces): SessionS
 
     list: ({ limit, cursor, status, search }) =>
       db.read(async () => {
-        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'ses_']) : [Number.MAX_SAFE_INTEGER, '']
         const pattern = { $regex: RegExp.escape(search ?? ''), $options: 'i' }
         const found = await sessions
           .find({

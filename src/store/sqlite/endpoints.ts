@@ -19,7 +19,7 @@ export function createEndpoints(db: SqliteDatabase): EndpointStore {
 
     list: ({ sessionId, limit, cursor }) =>
       db.read(() => {
-        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'whk_']) : [Number.MAX_SAFE_INTEGER, '']
         const position = [createdAt, id, limit + 1] as const
         const order = '(created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?'
         const rows =

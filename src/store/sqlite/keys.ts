@@ -20,7 +20,7 @@ export function createKeys(db: SqliteDatabase): KeyStore {
 
     list: ({ sessionId, limit, cursor }) =>
       db.read(() => {
-        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+        const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'key_']) : [Number.MAX_SAFE_INTEGER, '']
         const rows = db
           .sql(
             `SELECT * FROM api_keys WHERE session_id = ? AND (created_at, id) < (?, ?)

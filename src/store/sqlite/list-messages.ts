@@ -12,7 +12,7 @@ type Value = string | number
 /** Must run inside `read`. Without a direction both are read by their index and merged, so that no list ever scans past what it shows. */
 export function listMessages(db: SqliteDatabase, query: ListQuery) {
   const { sessionId, status, recipient, since = 0, direction, limit, cursor } = query
-  const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+  const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'msg_']) : [Number.MAX_SAFE_INTEGER, '']
   const n = (id && rowNumber(db, 'messages', id)) || 0
   const conditions = ['created_at >= ?', '(created_at, n) < (?, ?)']
   const values: Value[] = [since, createdAt, n]

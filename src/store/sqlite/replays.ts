@@ -38,7 +38,7 @@ export function createReplays(db: SqliteDatabase): ReplayStore {
 
     list: ({ endpointId, limit, cursor }) =>
       db.read(() => {
-        const [before] = cursor ? decodeCursor(cursor, ['string']) : [null]
+        const [before] = cursor ? decodeCursor(cursor, ['rpl_']) : [null]
         const n = before === null ? Number.MAX_SAFE_INTEGER : rowNumber(db, 'replays', before)
         if (n === undefined) throw badCursor()
         const rows = db

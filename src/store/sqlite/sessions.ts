@@ -118,7 +118,7 @@ function changed(session: SessionRecord, changes: HolderChanges): SessionRecord 
 
 function listSessions(db: SqliteDatabase, query: Parameters<SessionStore['list']>[0]) {
   const { limit, cursor, status, search } = query
-  const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'string']) : [Number.MAX_SAFE_INTEGER, '']
+  const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'ses_']) : [Number.MAX_SAFE_INTEGER, '']
   const conditions = ['deleted_at IS NULL', '(created_at, id) < (?, ?)']
   const values: (string | number)[] = [createdAt, id]
   if (status) {
