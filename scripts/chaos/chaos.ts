@@ -13,13 +13,16 @@ import { checkHistory } from './check/check-history.ts'
 import type { History, Violation } from './check/history.ts'
 import { collectHistory } from './collect.ts'
 import { comeToRest } from './come-to-rest.ts'
+import { requiredCounts } from './count-paths.ts'
+import { emptyBooks } from './end-session.ts'
 import { leftProcesses } from './leftovers.ts'
 import { startLink } from './link.ts'
 import { createRandom } from './random.ts'
 import { startChaosReceiver } from './receiver.ts'
-import { describeFault, planFaults, type PlannedFault } from './schedule.ts'
+import { describeFault, endings, planFaults, plannedKinds, type PlannedFault } from './schedule.ts'
 import { tellStory } from './tell-story.ts'
 import { Traffic, type ChaosSession } from './traffic.ts'
+import { watchQuarantine } from './watch-quarantine.ts'
 
 export interface ChaosOptions {
   seed: number
@@ -38,26 +41,35 @@ export interface ChaosOptions {
 export interface ChaosResult {
   seed: number
   sessions: number
+  minutes: number
   accepted: number
   inbound: number
   events: number
-  /** Frames that repeated an id, which phones recognise. */
-  repeatedFrames: number
-  takeovers: number
-  faults: Record<string, number>
+  frames: number
+  /** How often each fault was planned, and how often it hit something. */
+  faults: Record<string, { planned: number; hit: number }>
+  /** How often each path was taken that a run is there to prove. */
+  paths: Record<string, number>
+  /** Most memory that this process had, in MB: traffic, receiver and checker. */
+  memoryMb: number
   violations: Violation[]
   /** Of the first violations. */
   stories: string[]
 }
 
-const peopleCount = 12
+/** A phone shows its last 5,000 messages: enough people that nobody's come near it. */
+const messagesPerPerson = 1_500
+const leastPeople = 12
+/** A run of this length has time for everything. */
+const longMinutes = 10
 const pairingsAtOnce = 6
 const maxStories = 5
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { seed, dataDir, progress, leaseTtlMs, workerCount } = options
   await rm(dataDir, { recursive: true, force: true })
-  const base = 20_000 + (process.pid % 20_000)
+  // Runs side by side look for their ports in different places.
+  const base = 20_000 + (process.pid % 600) * 20
   const sandboxPort = await freePort(base)
   const link = await startLink(sandboxPort, createRandom(seed + 1))
   const receiver = await startChaosReceiver()
@@ -83,7 +95,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   let stopping: Promise<void> | undefined
   const stop = () => (stopping ??= closeRedis(redis).then(() => fleet.stop()))
   try {
-    const stage = { ...options, fleet, redis, sandbox, link, receiver }
+    const stage = { ...options, fleet, redis, sandbox, link, receiver, books: emptyBooks() }
     const { history, traffic, planned } = await unlessAborted(misbehave(stage), options.signal)
     await stop()
     history.leftovers.push(...(await leftProcesses(`${fleet.config.dataDir}/pm2`)))
@@ -93,7 +105,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     for (const violation of violations.slice(0, maxStories)) {
       stories.push(await tellStory(violation, { history, traffic, dataDir: fleet.config.dataDir }))
     }
-    return { ...summarise(history, planned), seed, sessions: options.sessionCount, violations, stories }
+    return { ...summarise(history, planned), seed, minutes: options.minutes, sessions: options.sessionCount, violations, stories }
   } finally {
     await stop()
     await receiver.close()
@@ -120,6 +132,7 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefine
 async function misbehave(stage: Stage): Promise<{ history: History; traffic: Traffic; planned: PlannedFault[] }> {
   const { seed, minutes, fleet, sandbox, receiver, progress, perSecond, sessionCount, workerCount, leaseTtlMs } = stage
   const durationMs = minutes * 60_000
+  const peopleCount = Math.max(leastPeople, Math.ceil((durationMs / 1_000) * (perSecond / messagesPerPerson)))
   const people = Array.from({ length: peopleCount }, (_, index) => String(254711000001 + index))
   for (const phoneNumber of people) await sandbox.addPhone({ phoneNumber, autoRead: true })
   const endpoint = await fleet.admin.call<{ secret: string }>('POST', '/v1/webhooks', {
@@ -130,7 +143,10 @@ async function misbehave(stage: Stage): Promise<{ history: History; traffic: Tra
   progress(`Pairing ${sessionCount} sessions`)
   const sessions = await pairAll(fleet, sandbox, sessionCount)
 
-  const planned = planFaults({ seed, durationMs, sessionCount, workerCount, leaseTtlMs })
+  const schedule = { seed, durationMs, sessionCount, workerCount, leaseTtlMs }
+  const planned = planFaults(schedule)
+  const required = minutes < longMinutes ? [] : requiredCounts(plannedKinds(schedule), endings)
+  const quarantine = watchQuarantine(stage.redis, fleet.config.redisPrefix)
   const traffic = new Traffic({ sessions, people, sandbox, random: createRandom(seed + 2), perSecond })
   const strangers: string[] = []
   const writeToStrangers = async (writers: readonly ChaosSession[]) => {
@@ -143,13 +159,15 @@ async function misbehave(stage: Stage): Promise<{ history: History; traffic: Tra
   }
   progress(`Traffic of ${perSecond} messages a second for ${minutes} min, with ${planned.length} faults`)
   await traffic.start()
-  await carryOutAll({ ...stage, sessions, writeToStrangers }, planned, durationMs)
+  const hits = await carryOutAll({ ...stage, sessions, writeToStrangers }, planned, durationMs)
   progress(`The faults are over; ${traffic.accepted.length} messages accepted, ${traffic.inbound.length} written by people`)
   await sandbox.clearFaults()
   await traffic.stop()
   const deps = { ...stage, traffic, sessions, people }
   await comeToRest(deps, progress)
-  return { history: await collectHistory({ ...deps, people: [...people, ...strangers] }), traffic, planned }
+  quarantine.stop()
+  const all = { ...deps, people: [...people, ...strangers], hits, required, quarantineCount: quarantine.count }
+  return { history: await collectHistory(all), traffic, planned }
 }
 
 async function pairAll(fleet: Fleet, sandbox: SandboxClient, count: number): Promise<ChaosSession[]> {
@@ -168,33 +186,42 @@ async function pairAll(fleet: Fleet, sandbox: SandboxClient, count: number): Pro
   return sessions
 }
 
-/** Each at its time. One that cannot be carried out (a process is just gone) is told and left. */
-async function carryOutAll(deps: FaultDeps & Stage, planned: readonly PlannedFault[], durationMs: number): Promise<void> {
+/** Each at its time. One that cannot be carried out (a process is just gone) is told and left. Answers how often each kind hit something. */
+async function carryOutAll(
+  deps: FaultDeps & Stage,
+  planned: readonly PlannedFault[],
+  durationMs: number,
+): Promise<Record<string, number>> {
   const startedAt = performance.now()
   const underWay: Promise<void>[] = []
+  const hits: Record<string, number> = {}
   for (const { at, fault } of planned) {
     await sleep(Math.max(0, at - (performance.now() - startedAt)))
     deps.progress(`${new Date().toISOString()}  ${describeFault(fault)}`)
     underWay.push(
-      carryOut(deps, fault).catch((error: unknown) => {
-        deps.progress(`${fault.kind} could not be carried out: ${error instanceof Error ? error.message : String(error)}`)
-      }),
+      carryOut(deps, fault).then(
+        (hasHit) => void (hits[fault.kind] = (hits[fault.kind] ?? 0) + Number(hasHit)),
+        (error: unknown) => {
+          deps.progress(`${fault.kind} could not be carried out: ${error instanceof Error ? error.message : String(error)}`)
+        },
+      ),
     )
   }
   await Promise.all(underWay)
   await sleep(Math.max(0, durationMs - (performance.now() - startedAt)))
+  return hits
 }
 
-function summarise(history: History, planned: readonly PlannedFault[]) {
-  const faults: Record<string, number> = {}
-  for (const { fault } of planned) faults[fault.kind] = (faults[fault.kind] ?? 0) + 1
-  const { accepted, inbound, events, frames, claims } = history
+function summarise({ accepted, inbound, events, frames, counts }: History, planned: readonly PlannedFault[]) {
+  const kinds = Map.groupBy(planned, ({ fault }) => fault.kind)
+  const faults = Object.fromEntries([...kinds].map(([kind, its]) => [kind, { planned: its.length, hit: counts[kind] ?? 0 }]))
   return {
     accepted: accepted.length,
     inbound: inbound.length,
     events: events.length,
-    repeatedFrames: frames.length - new Set(frames.map(({ whatsappId }) => whatsappId)).size,
-    takeovers: claims.filter(({ epoch }) => epoch > 1).length,
+    frames: frames.length,
     faults,
+    paths: Object.fromEntries(Object.entries(counts).filter(([name]) => !(name in faults))),
+    memoryMb: Math.round(process.resourceUsage().maxRSS / 1_024),
   }
 }

@@ -2,14 +2,16 @@
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import type { Fleet } from '../support/fleet.ts'
-import type { SandboxClient } from '../support/sandbox-client.ts'
+import type { SandboxClient, SandboxMessage } from '../support/sandbox-client.ts'
 import { readLiveSession } from '../../src/sessions/live-session.ts'
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { Frame, History, ShownMessage, StoredMessage } from './check/history.ts'
 import { leftInRedis, readShares } from './leftovers.ts'
+import { countEndings, countHistory, countLines } from './count-paths.ts'
+import type { EndingBooks } from './end-session.ts'
 import type { Link } from './link.ts'
-import { readOwnership } from './read-logs.ts'
+import { readTellingLines, ownershipOf } from './read-logs.ts'
 import type { ChaosReceiver } from './receiver.ts'
 import type { ChaosSession, Traffic } from './traffic.ts'
 
@@ -22,25 +24,46 @@ export interface CollectDeps {
   traffic: Traffic
   sessions: readonly ChaosSession[]
   people: readonly string[]
+  books: EndingBooks
 }
 
 const page = 200
 const eventPage = 2_000
 
-export async function collectHistory(deps: CollectDeps): Promise<History> {
-  const { fleet, traffic, receiver, link, redis, sessions } = deps
+interface HistoryDeps extends CollectDeps {
+  /** How often each fault hit something. */
+  hits: Readonly<Record<string, number>>
+  required: readonly string[]
+  quarantineCount: () => number
+}
+
+export async function collectHistory(deps: HistoryDeps): Promise<History> {
+  const { fleet, traffic, receiver, link, redis, sandbox, sessions, books } = deps
   const store = await openSqliteStore(fleet.config.sqlitePath)
   try {
-    return {
+    const lines = await readTellingLines(join(fleet.config.dataDir, 'logs'))
+    const { endings, inboundGaps, lostWithDevice } = books
+    const seen = {
+      endings,
+      inboundGaps,
+      lostWithDevice,
+      ...ownershipOf(lines, link.records),
       accepted: traffic.accepted,
       refused: traffic.refused,
       inbound: traffic.inbound,
       events: receiver.events,
-      shown: await readShown(deps),
       frames: await readFrames(deps),
+    }
+    const { decryptFailures: retryReceipts } = await sandbox.stats()
+    const repeatedRequests = [...traffic.attempts.values()].filter((attempts) => attempts.length > 1).length
+    const paths = countHistory(seen, { retryReceipts, quarantines: deps.quarantineCount(), repeatedRequests })
+    return {
+      ...seen,
+      counts: { ...deps.hits, ...countEndings(endings), ...countLines(lines), ...paths },
+      required: deps.required,
+      shown: await readShown(deps),
       stored: await readStored(store),
       lastSequences: await readLastSequences(store, sessions),
-      ...(await readOwnership(join(fleet.config.dataDir, 'logs'), link.records)),
       shares: await readShares(redis, fleet.config.redisPrefix),
       unconnected: await readUnconnected(redis, fleet.config.redisPrefix, sessions),
       leftovers: await leftInRedis(redis, fleet.config.redisPrefix),
@@ -50,12 +73,20 @@ export async function collectHistory(deps: CollectDeps): Promise<History> {
   }
 }
 
-async function readShown({ sandbox, people }: CollectDeps): Promise<ShownMessage[]> {
+/** What others sent to people, and what sessions sent to themselves. */
+async function readShown({ sandbox, people, sessions }: CollectDeps): Promise<ShownMessage[]> {
   const shown: ShownMessage[] = []
-  for (const phone of people) {
-    const messages = (await sandbox.messages(phone)).filter(({ fromMe }) => !fromMe).toSorted((a, b) => a.order - b.order)
-    shown.push(...messages.map(({ id }) => ({ phone, whatsappId: id })))
+  const show = (phone: string, messages: readonly SandboxMessage[]) => {
+    const inOrder = messages.toSorted((a, b) => a.order - b.order)
+    shown.push(...inOrder.map(({ id }) => ({ phone, whatsappId: id })))
   }
+  for (const phone of people) {
+    show(
+      phone,
+      (await sandbox.messages(phone)).filter(({ fromMe }) => !fromMe),
+    )
+  }
+  for (const { phoneNumber } of sessions) show(phoneNumber, await sandbox.messages(phoneNumber, { chat: phoneNumber }))
   return shown
 }
 
@@ -64,9 +95,10 @@ async function readFrames({ sandbox, sessions }: CollectDeps): Promise<Frame[]> 
   const idOf = new Map(sessions.map(({ phoneNumber, id }) => [phoneNumber, id]))
   for (let after = 0; ;) {
     const found = await sandbox.frames(after)
-    for (const { at, phoneNumber, id, outcome } of found) {
+    for (const { at, phoneNumber, socket, id, outcome } of found) {
       const sessionId = idOf.get(phoneNumber) ?? phoneNumber
-      frames.push({ at, sessionId, whatsappId: id, refusedWith: typeof outcome === 'number' ? outcome : null })
+      const refusedWith = typeof outcome === 'number' ? outcome : null
+      frames.push({ at, sessionId, socket, whatsappId: id, refusedWith, isAcked: outcome === 'taken' })
     }
     const last = found.at(-1)
     if (!last) return frames

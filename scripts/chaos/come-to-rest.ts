@@ -1,8 +1,10 @@
 // After the faults: waits until everything that was begun has ended, or the time is over. What then is unfinished the checker names.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
+import type { MessageRecord } from '../../src/store/message-store.ts'
 import type { Store } from '../../src/store/store.ts'
 import { checkFleet } from './check/check-fleet.ts'
+import { mayBeMissed } from './check/may-be-missed.ts'
 import { readLastSequences, readUnconnected, type CollectDeps } from './collect.ts'
 import { leftInRedis, readShares } from './leftovers.ts'
 
@@ -11,11 +13,15 @@ const deadlineMs = 240_000
 const evenDeadlineMs = 60_000
 const pollMs = 500
 const unfinished = ['queued', 'sending', 'sent', 'delivered'] as const
+/** When the receipt was for a device that is gone. */
+const mayStay = new Set<string>(['sent', 'delivered'])
+const page = 200
 
 export async function comeToRest(deps: CollectDeps, progress: (line: string) => void): Promise<void> {
   const end = performance.now() + deadlineMs
   const store = await openSqliteStore(deps.fleet.config.sqlitePath)
-  const known: Known = { inbound: new Set(), lastSequences: new Map() }
+  const toSelf = new Set(deps.traffic.accepted.flatMap(({ isToSelf, whatsappId }) => (isToSelf ? [whatsappId] : [])))
+  const known: Known = { toSelf, inbound: new Set(), lastSequences: new Map(), told: new Map(), toldCount: 0 }
   let last = ''
   try {
     for (;;) {
@@ -38,20 +44,32 @@ export async function comeToRest(deps: CollectDeps, progress: (line: string) => 
 
 /** What need not be looked at again. */
 interface Known {
+  /** These end as `sent`. */
+  toSelf: ReadonlySet<string>
   inbound: Set<string>
   lastSequences: Map<string, number>
+  /** Sequences by session, of the first `toldCount` events that came. */
+  told: Map<string, Set<number>>
+  toldCount: number
 }
 
 async function whatIsMissing(deps: CollectDeps, store: Store, known: Known): Promise<string | null> {
-  const { fleet, redis, sessions, traffic } = deps
+  const { fleet, redis, sessions, traffic, books } = deps
   const unconnected = await readUnconnected(redis, fleet.config.redisPrefix, sessions)
   if (unconnected.length > 0) return `${unconnected.length} sessions are not connected`
+  const isExcused = mayBeMissed(books)
   for (const status of unfinished) {
-    const { data } = await store.messages.list({ status, direction: 'outbound', limit: 1 })
-    if (data.length > 0) return `some messages are still ${status}`
+    const data = await listOutbound(store, status)
+    const left = data.filter(({ sessionId, whatsappId, reachedAt }) => {
+      if (status === 'sent' && known.toSelf.has(whatsappId)) return false
+      const { sending = 0 } = reachedAt
+      return !mayStay.has(status) || !isExcused({ sessionId, whatsappId, from: sending, until: Date.now() })
+    })
+    if (left.length > 0) return `some messages are still ${status}`
   }
-  for (const { sessionId, whatsappId } of traffic.inbound) {
-    if (known.inbound.has(whatsappId)) continue
+  for (const message of traffic.inbound) {
+    const { sessionId, whatsappId } = message
+    if (known.inbound.has(whatsappId) || isExcused(message)) continue
     if (!(await store.messages.findByWhatsappId(sessionId, whatsappId))) return 'some inbound messages are not stored'
     known.inbound.add(whatsappId)
   }
@@ -61,11 +79,26 @@ async function whatIsMissing(deps: CollectDeps, store: Store, known: Known): Pro
   return leftovers.length > 0 ? `${leftovers.length} leftovers in Redis` : null
 }
 
+async function listOutbound(store: Store, status: (typeof unfinished)[number]): Promise<MessageRecord[]> {
+  const found: MessageRecord[] = []
+  for (let cursor: string | undefined; ;) {
+    const more = cursor === undefined ? {} : { cursor }
+    const { data, nextCursor } = await store.messages.list({ status, direction: 'outbound', limit: page, ...more })
+    found.push(...data)
+    if (nextCursor === null) return found
+    cursor = nextCursor
+  }
+}
+
 async function countMissingEvents({ receiver, sessions }: CollectDeps, store: Store, known: Known): Promise<number> {
-  const told = Map.groupBy(receiver.events, ({ sessionId }) => sessionId)
+  const { told } = known
+  for (; known.toldCount < receiver.events.length; known.toldCount += 1) {
+    const { sessionId = '', sequence = 0 } = receiver.events[known.toldCount] ?? {}
+    told.set(sessionId, (told.get(sessionId) ?? new Set()).add(sequence))
+  }
   let missing = 0
   for (const [sessionId, last] of await readLastSequences(store, sessions, known.lastSequences)) {
-    missing += last - new Set(told.get(sessionId)?.map(({ sequence }) => sequence)).size
+    missing += last - (told.get(sessionId)?.size ?? 0)
   }
   return missing
 }

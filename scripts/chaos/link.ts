@@ -22,10 +22,12 @@ export interface Link {
   port: number
   records: LinkRecord[]
   set(state: LinkState): void
-  /** Resets this part of all connections. */
-  cut(part: number): void
+  /** Resets this part of all connections. Answers how many that were, as the next two do. */
+  cut(part: number): number
   /** This part of all connections carries nothing any more and stays open, as when a router forgets them. Later ones are not concerned. */
-  swallow(part: number): void
+  swallow(part: number): number
+  /** What workers write passes, but no answer comes back any more. Later connections are not concerned. */
+  mute(part: number): number
   close(): Promise<void>
 }
 
@@ -53,12 +55,9 @@ export async function startLink(targetPort: number, random: Random): Promise<Lin
     port: (server.address() as AddressInfo).port,
     records,
     set: (next) => void Object.assign(state, next),
-    cut: (share) => {
-      for (const passage of part(share)) passage.cut()
-    },
-    swallow: (share) => {
-      for (const passage of part(share)) passage.swallow()
-    },
+    cut: (share) => part(share).map((passage) => passage.cut()).length,
+    swallow: (share) => part(share).map((passage) => passage.swallow()).length,
+    mute: (share) => part(share).map((passage) => passage.mute()).length,
     close: async () => {
       server.close()
       for (const passage of open) passage.cut()
@@ -77,11 +76,13 @@ class Passage {
   readonly ended: Promise<void>
   readonly #client: Socket
   readonly #server: Socket
-  #isDeaf = false
+  /** Those that may still pass something on. */
+  readonly #passing: Set<Socket>
 
   constructor(client: Socket, server: Socket, deps: PassageDeps) {
     this.#client = client
     this.#server = server
+    this.#passing = new Set([client, server])
     this.ended = Promise.all([client, server].map((side) => once(side, 'close').catch(() => undefined))).then(() => undefined)
     client.on('data', () => {
       deps.record.lastByteAt = Date.now()
@@ -96,18 +97,22 @@ class Passage {
   }
 
   swallow(): void {
-    this.#isDeaf = true
+    this.#passing.clear()
   }
 
-  /** Nothing passes a deaf passage, neither bytes nor their end. */
+  mute(): void {
+    this.#passing.delete(this.#server)
+  }
+
+  /** What is swallowed does not pass: neither bytes nor their end. */
   #carry(from: Socket, to: Socket, deps: PassageDeps): void {
     const pipe = new SlowPipe(deps)
     const pass = (act: () => void) => () => {
-      if (!this.#isDeaf && !to.destroyed) act()
+      if (this.#passing.has(from) && !to.destroyed) act()
     }
     from.setNoDelay(true)
     from.on('data', (piece) => {
-      if (!this.#isDeaf)
+      if (this.#passing.has(from))
         pipe.push(
           piece.length,
           pass(() => to.write(piece)),

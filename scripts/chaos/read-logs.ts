@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Claim, Connection } from './check/history.ts'
+import { countedMessages } from './count-paths.ts'
 import type { LinkRecord } from './link.ts'
 
 const samePortMs = 15_000
@@ -49,11 +50,17 @@ export function ownershipOf(
   return { claims, connections }
 }
 
-export async function readOwnership(logDir: string, links: readonly LinkRecord[]): Promise<ReturnType<typeof ownershipOf>> {
+/** Of the session workers: who claimed and connected what, and everything that is counted. */
+export async function readTellingLines(logDir: string): Promise<Line[]> {
   const lines: Line[] = []
-  const isAbout = (text: string) => text.includes('"lease.claimed"') || text.includes('"socket.connected"')
-  for await (const line of linesOf(join(logDir, 'session-worker.log'), isAbout)) lines.push(line)
-  return ownershipOf(lines, links)
+  const names = ['lease.claimed', 'socket.connected', ...countedMessages].map((name) => name.replace('.', '\\.'))
+  const telling = new RegExp(`"msg":"(${names.join('|')})"`)
+  for await (const line of linesOf(join(logDir, 'session-worker.log'), (text) => telling.test(text))) lines.push(line)
+  return lines
+}
+
+export async function readOwnership(logDir: string, links: readonly LinkRecord[]): Promise<ReturnType<typeof ownershipOf>> {
+  return ownershipOf(await readTellingLines(logDir), links)
 }
 
 /** The last lines of all processes that name this id, by time. */

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { projectRoot } from '../support/fleet.ts'
 import { runChaos, type ChaosResult } from './chaos.ts'
 
-const usage = `npm run chaos -- [--minutes 3] [--seed n] [--sessions 30] [--workers 3] [--rate 16] [--ttl 6000] [--keep] [--json]`
+const usage = `npm run chaos -- [--minutes 3] [--seed n] [--sessions 30] [--workers 3] [--rate 24] [--ttl 6000] [--keep] [--json]`
 
 const { values: flags } = parseArgs({
   options: {
@@ -13,7 +13,7 @@ const { values: flags } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     sessions: { type: 'string', default: '30' },
     workers: { type: 'string', default: '3' },
-    rate: { type: 'string', default: '16' },
+    rate: { type: 'string', default: '24' },
     ttl: { type: 'string', default: '6000' },
     keep: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
@@ -65,9 +65,13 @@ function report(result: ChaosResult, dataDir: string): void {
   }
   const { violations, stories, seed } = result
   console.log(
-    `\n  accepted ${result.accepted} · written by people ${result.inbound} · events ${result.events}` +
-      ` · repeated frames ${result.repeatedFrames} · takeovers ${result.takeovers}`,
+    `\n  accepted ${result.accepted} · written by people ${result.inbound} · events ${result.events} · frames ${result.frames}` +
+      ` · ${result.memoryMb} MB for traffic and checker`,
   )
+  const faults = Object.entries(result.faults).map(([kind, { planned, hit }]) => `${kind} ${hit}/${planned}`)
+  console.log(`\n  Faults that hit something, of those planned:\n    ${faults.toSorted().join(', ')}`)
+  const paths = Object.entries(result.paths).map(([name, count]) => `${name} ${count}`)
+  console.log(`\n  What the fleet went through:\n    ${paths.toSorted().join(', ')}`)
   if (violations.length === 0) {
     console.log(`\n  Seed ${seed}: nothing lost, doubled or reordered.\n`)
     return

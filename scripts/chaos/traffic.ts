@@ -31,10 +31,14 @@ export interface Attempt {
 /** People that a session writes with. */
 const circleSize = 3
 const inboundPart = 0.25
+/** Of messages sent: to the session's own number. No receipt of another phone stands in for an ack that is lost. */
+const toSelfPart = 0.12
 const tickMs = 50
 const pauseMs = 250
 /** A request that is not answered in this time, however often it is repeated, counts as refused. */
 const patienceMs = 120_000
+/** What could not be begun in time is made up for at this multiple of the rate: after a pause there is no flood. */
+const catchUp = 2
 
 export class Traffic {
   readonly accepted: AcceptedMessage[] = []
@@ -49,6 +53,8 @@ export class Traffic {
   readonly #counters = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
   #due = 0
+  /** Messages that may begin now. */
+  #allowed = 0
   #lastKey = 0
   #isPatient = true
 
@@ -66,10 +72,13 @@ export class Traffic {
     let last = performance.now()
     this.#timer = setInterval(() => {
       const now = performance.now()
-      // What could not be begun in time is left out: after a pause there is no flood.
-      this.#due = Math.min(this.#due + ((now - last) / 1_000) * perSecond, perSecond)
+      const owed = ((now - last) / 1_000) * perSecond
       last = now
-      for (; this.#due >= 1; this.#due -= 1) this.#begin(random.next() < inboundPart ? 'inbound' : 'outbound')
+      this.#due += owed
+      this.#allowed = Math.min(this.#allowed + owed * catchUp, perSecond)
+      for (; this.#due >= 1 && this.#allowed >= 1; this.#allowed -= 1) {
+        if (this.#begin(random.next() < inboundPart ? 'inbound' : 'outbound')) this.#due -= 1
+      }
     }, tickMs)
   }
 
@@ -89,18 +98,22 @@ export class Traffic {
     this.#track(this.#send(session, phoneNumber, true))
   }
 
-  #begin(direction: 'inbound' | 'outbound'): void {
+  /** False when nobody is free for it. */
+  #begin(direction: 'inbound' | 'outbound'): boolean {
     const { sessions, random } = this.#deps
-    const session = random.pick(sessions)
-    const person = random.pick(this.#circles.get(session.id) ?? [])
+    // One request at a time for a session: order is promised for what was asked for after the answer.
+    const free = direction === 'inbound' ? sessions : sessions.filter(({ id }) => !this.#busy.has(id))
+    if (free.length === 0) return false
+    const session = random.pick(free)
+    const isToSelf = direction === 'outbound' && random.next() < toSelfPart
+    const person = isToSelf ? session.phoneNumber : random.pick(this.#circles.get(session.id) ?? [])
     if (direction === 'inbound') {
       this.#track(this.#write(session, person))
-      return
+      return true
     }
-    // One request at a time for a session: order is promised for what was asked for after the answer.
-    if (this.#busy.has(session.id)) return
     this.#busy.add(session.id)
     this.#track(this.#send(session, person, false).finally(() => this.#busy.delete(session.id)))
+    return true
   }
 
   #track(work: Promise<void>): void {
@@ -151,13 +164,22 @@ export class Traffic {
   ): void {
     const { id: messageId, whatsappId } = message
     this.attempts.set(messageId, attempts)
-    this.accepted.push({ ...about, messageId, whatsappId, sessionId: session.id, lane: 'normal', acceptedAt: Date.now() })
+    this.accepted.push({
+      ...about,
+      messageId,
+      whatsappId,
+      sessionId: session.id,
+      lane: 'normal',
+      acceptedAt: Date.now(),
+      isToSelf: about.recipient === session.phoneNumber,
+    })
   }
 
   async #write(session: ChaosSession, phone: string): Promise<void> {
+    const from = Date.now()
     try {
       const { id } = await this.#deps.sandbox.sendFrom(phone, { to: session.phoneNumber, text: `to s${session.index}` })
-      this.inbound.push({ whatsappId: id, sessionId: session.id, phone })
+      this.inbound.push({ whatsappId: id, sessionId: session.id, phone, from, until: Date.now() })
     } catch (error) {
       this.refused.push({ sessionId: session.id, text: `${phone} could not write: ${String(error)}` })
     }

@@ -134,7 +134,7 @@ export class SandboxClient {
 
   read = (phoneNumber: string, id: string): Promise<{ read: string[] }> => this.#call('POST', path(phoneNumber, 'read'), { id })
 
-  /** Without a device all are unlinked. `lost`: ids of messages that waited for them. */
+  /** Without a device all are unlinked. `lost`: ids of messages and receipts that waited for them. */
   unlink = (phoneNumber: string, deviceJid?: string): Promise<{ unlinked: string[]; lost: string[] }> =>
     this.#call('POST', path(phoneNumber, 'unlink'), deviceJid === undefined ? {} : { deviceJid })
 
@@ -147,6 +147,9 @@ export class SandboxClient {
 
   /** Oldest first, at most 5,000; the server keeps the last 100,000. */
   frames = (after = 0): Promise<SandboxFrame[]> => this.#call('GET', `/frames?after=${after}`)
+
+  /** Place of the last frame so far; 0 when there is none. */
+  lastFrame = async (): Promise<number> => (await this.#call<SandboxFrame[]>('GET', '/frames?last=1')).at(-1)?.order ?? 0
 
   noiseRoot = (): Promise<{ publicKey: string }> => this.#call('GET', '/noise-root')
 

@@ -200,7 +200,7 @@ export class Fleet {
 
   #onFenced(incarnation: string): void {
     trustLost.inc()
-    for (const runner of this.#runners.values()) if (runner.lease.incarnation === incarnation) runner.fence()
+    for (const runner of this.#runners.values()) if (runner.lease.incarnation === incarnation) runner.fence('trust_lost')
     this.#workers = []
     this.#round = 0
   }
@@ -214,7 +214,7 @@ export class Fleet {
     )
     const isLost = new Set(refused.map(({ sessionId }) => sessionId))
     for (const runner of runners) {
-      if (isLost.has(runner.sessionId)) runner.fence()
+      if (isLost.has(runner.sessionId)) runner.fence('superseded')
       else runner.restored()
     }
     this.#claims.sweepNow()

@@ -58,7 +58,7 @@ export class SessionRunner {
     this.#log = deps.log.child({ sessionId: lease.sessionId, epoch: lease.epoch })
     this.#deps = { ...deps, log: this.#log }
     const ending = this.#ending.signal
-    this.#state = new SessionState({ ...this.#deps, ending, onStale: () => this.fence() }, lease)
+    this.#state = new SessionState({ ...this.#deps, ending, onStale: () => this.fence('superseded') }, lease)
     this.#credentials = deps.vault.forSession(lease.sessionId, lease.epoch)
     this.#drain = this.#newDrain()
     this.#connector = new SessionConnector({
@@ -131,13 +131,13 @@ export class SessionRunner {
   /** Closing hangs. Once the lease is dropped not one byte can leave any more, so another may take it. */
   async #abandon(): Promise<void> {
     if (this.#isFenced) return
-    this.#log.warn('session.abandoned')
-    this.fence()
+    this.fence('abandoned')
     await releaseLeases(this.#deps, this.lease.incarnation, [this.lease])
   }
 
-  /** The right to act is gone: everything is closed, nothing is written or released. */
-  fence(): void {
+  /** The right to act is gone: everything is closed, nothing is written or released. `superseded`: somebody else's epoch is higher. */
+  fence(reason: 'trust_lost' | 'superseded' | 'abandoned'): void {
+    if (!this.#isFenced) this.#log.warn({ reason }, 'session.fenced')
     this.#isFenced = true
     this.lease.drop()
     this.#ending.abort()
@@ -193,7 +193,7 @@ export class SessionRunner {
   /** Credentials that no known key opens are kept: an operator's matter. */
   async #isBeyondUs(err: unknown): Promise<boolean> {
     if (hasCode(err, 'stale_epoch')) {
-      this.fence()
+      this.fence('superseded')
       return true
     }
     if (!hasCode(err, 'credentials_unreadable') || !this.#record) return false
@@ -209,7 +209,7 @@ export class SessionRunner {
     switch (record.intent) {
       case 'connect': {
         const next = await this.#connector.connect(record, this.#attempt.signal)
-        if (next === 'lost') this.fence()
+        if (next === 'lost') this.fence('superseded')
         return next === 'settled' ? 'settled' : 'again'
       }
       case 'disconnect':
@@ -232,7 +232,7 @@ export class SessionRunner {
       state: this.#state,
       credentials: this.#credentials,
       ending: this.#ending.signal,
-      onStale: () => this.fence(),
+      onStale: () => this.fence('superseded'),
     }
     if (record.intent === 'logout') return logOutSession(deps, record)
     await removeSession(deps, record)

@@ -78,7 +78,7 @@ export interface SandboxNetwork {
   prekeyBundles(deviceJids: string[]): Map<string, PrekeyBundle>
   findPairingByRef(ref: string): PendingPairing | undefined
   findPairingByCodeFor(phoneNumber: string): PendingPairingCode | undefined
-  /** Removes the linked device (all, when none is named): 401 device_removed on its socket, or at its next login. Answers the ids of messages that waited for it. */
+  /** Removes the linked device (all, when none is named): 401 device_removed on its socket, or at its next login. Answers the ids of messages and receipts that waited for it. */
   unlink(account: Account, deviceJid?: string): string[]
   /** Forgets every account, device, pairing and queue, and closes all sockets. */
   reset(): void

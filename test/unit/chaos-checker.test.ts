@@ -1,6 +1,8 @@
 // The checker of the chaos run: a good history passes, and each kind of damage planted into it is found.
 import { describe, expect, test } from 'vitest'
 import { checkHistory } from '../../scripts/chaos/check/check-history.ts'
+import { countHistory, countLines, requiredCounts } from '../../scripts/chaos/count-paths.ts'
+import { endings, plannedKinds, planFaults } from '../../scripts/chaos/schedule.ts'
 import { rules, type AcceptedMessage, type History, type Rule } from '../../scripts/chaos/check/history.ts'
 
 const session = 'ses_a'
@@ -16,6 +18,7 @@ function accepted(n: number, changes: Partial<AcceptedMessage> = {}): AcceptedMe
     requestedAt: n * 100,
     acceptedAt: n * 100 + 10,
     isStranger: false,
+    isToSelf: false,
     ...changes,
   }
 }
@@ -37,7 +40,14 @@ function goodHistory(): History {
     refused: [],
     shown: messages.map(({ whatsappId }) => ({ phone, whatsappId })),
     // The second one was written twice: the first time without an ack.
-    frames: [1, 2, 2, 3].map((n) => ({ at: n * 100 + 50, sessionId: session, whatsappId: `3EB0${n}`, refusedWith: null })),
+    frames: [1, 2, 2, 3].map((n, index) => ({
+      at: n * 100 + 50,
+      sessionId: session,
+      socket: index < 2 ? 1 : 2,
+      whatsappId: `3EB0${n}`,
+      refusedWith: null,
+      isAcked: index !== 1,
+    })),
     stored: [
       ...messages.map(({ messageId, whatsappId }) => ({
         messageId,
@@ -49,7 +59,7 @@ function goodHistory(): History {
       })),
       { messageId: 'msg_in', whatsappId: 'IN1', sessionId: session, direction: 'inbound', status: 'received', errorCode: null },
     ],
-    inbound: [{ whatsappId: 'IN1', sessionId: session, phone }],
+    inbound: [{ whatsappId: 'IN1', sessionId: session, phone, from: 500, until: 510 }],
     events,
     lastSequences: new Map([[session, events.length]]),
     connections: [
@@ -67,6 +77,11 @@ function goodHistory(): History {
     ],
     unconnected: [],
     leftovers: [],
+    endings: [{ sessionId: session, kind: 'unlink', problem: null }],
+    inboundGaps: [{ sessionId: session, from: 600, until: 700 }],
+    lostWithDevice: [],
+    counts: { kill_worker: 2 },
+    required: ['kill_worker'],
   }
 }
 
@@ -123,6 +138,13 @@ const damage: { what: string; rule: Rule; plant: (history: History) => void }[] 
     rule: 'unconnected',
     plant: (h) => void h.unconnected.push({ sessionId: session, text: '' }),
   },
+  {
+    what: 'a session that WhatsApp ended and that ended otherwise',
+    rule: 'ended_otherwise',
+    plant: (h) => void (h.endings[0]!.problem = 'it did not come back'),
+  },
+  { what: 'a fault that never hit', rule: 'not_exercised', plant: (h) => void (h.counts = { kill_worker: 0 }) },
+  { what: 'a path that was never taken', rule: 'not_exercised', plant: (h) => void (h.required = ['quarantines']) },
   { what: 'something left over', rule: 'left_over', plant: (h) => void h.leftovers.push('a job') },
 ]
 
@@ -186,9 +208,83 @@ describe('what is allowed', () => {
     expect(checkHistory(history)).toEqual([])
   })
 
+  test('what people wrote while a session had no device, and what waited for a device that was removed', () => {
+    for (const excuse of ['gap', 'device'] as const) {
+      const history = goodHistory()
+      history.stored.pop()
+      if (excuse === 'gap') history.inboundGaps[0]!.from = 505
+      else history.lostWithDevice.push({ sessionId: session, whatsappId: 'IN1' })
+      history.events.pop()
+      history.lastSequences = new Map([[session, history.events.length]])
+      expect(checkHistory(history)).toEqual([])
+    }
+  })
+
+  test('a message stays sent when its receipts waited for a device that was removed, and when it went to its own sender', () => {
+    for (const excuse of ['device', 'self'] as const) {
+      const history = goodHistory()
+      history.stored[0]!.status = 'sent'
+      if (excuse === 'self') history.accepted[0]!.isToSelf = true
+      else history.lostWithDevice.push({ sessionId: session, whatsappId: '3EB01' })
+      for (const event of history.events) if (event.sequence === 4 || event.sequence === 5) event.status = 'sent'
+      expect(checkHistory(history)).toEqual([])
+    }
+  })
+
   test('bytes that left just before the claim', () => {
     const history = goodHistory()
     history.connections[0]!.lastByteAt = 2_000
     expect(checkHistory(history)).toEqual([])
+  })
+})
+
+describe('what a run went through is counted', () => {
+  const seen = { retryReceipts: 0, quarantines: 0, repeatedRequests: 0 }
+  const frame = (at: number, socket: number) => ({
+    at,
+    socket,
+    sessionId: session,
+    whatsappId: 'A',
+    refusedWith: null,
+    isAcked: true,
+  })
+
+  test.each([
+    { what: 'the next holder', frames: [frame(1_900, 1), frame(2_100, 2)], name: 'repeated_by_next_holder' },
+    { what: 'the same holder on a new socket', frames: [frame(2_100, 2), frame(2_200, 3)], name: 'repeated_on_new_socket' },
+    { what: 'an answer to a retry receipt', frames: [frame(2_100, 2), frame(2_200, 2)], name: 'repeated_on_same_socket' },
+  ])('a repeated id: $what', ({ frames, name }) => {
+    const counts = countHistory({ ...goodHistory(), frames }, seen)
+    const repeats = Object.entries(counts).filter(([key, count]) => key.startsWith('repeated_') && count > 0)
+    expect(repeats).toEqual([[name, 1]])
+  })
+
+  test('log lines, by what they say', () => {
+    const line = (msg: string, fields = {}) => ({ time: '', pid: 1, process: 'session-worker', msg, ...fields })
+    const lines = [
+      line('queue.recovered', { reclaimedCount: 1, isRepaired: false }),
+      line('session.fenced', { reason: 'superseded' }),
+    ]
+    expect(countLines(lines)).toMatchObject({ jobs_reclaimed: 1, queues_repaired: 0, fenced_writes: 1, lease_trust_lost: 0 })
+  })
+
+  test('a long run has to see every kind of fault and of end', () => {
+    const kinds = plannedKinds({ seed: 1, durationMs: 0, sessionCount: 30, workerCount: 3, leaseTtlMs: 6_000 })
+    const required = requiredCounts(kinds, endings)
+    for (const name of [
+      'kill_worker_unacked',
+      'end_session_login_401',
+      'repeated_by_next_holder',
+      'retry_receipts',
+      'quarantines',
+    ])
+      expect(required).toContain(name)
+    expect(new Set(required).size).toBe(required.length)
+  })
+
+  test('the same seed plans the same faults, another one others', () => {
+    const plan = (seed: number) => planFaults({ seed, durationMs: 600_000, sessionCount: 30, workerCount: 3, leaseTtlMs: 6_000 })
+    expect(plan(7)).toEqual(plan(7))
+    expect(plan(8)).not.toEqual(plan(7))
   })
 })

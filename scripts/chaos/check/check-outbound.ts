@@ -1,7 +1,8 @@
 // Accepted messages: each shown once, in order, with a status that fits what happened.
 import type { AcceptedMessage, History, StoredMessage, Violation } from './history.ts'
+import { mayLackReceipts } from './may-be-missed.ts'
 
-type Outbound = Pick<History, 'accepted' | 'refused' | 'shown' | 'frames' | 'stored'>
+type Outbound = Pick<History, 'accepted' | 'refused' | 'shown' | 'frames' | 'stored' | 'inboundGaps' | 'lostWithDevice'>
 
 /** Statuses that say that the message is on the phone. */
 const arrived = new Set(['delivered', 'read', 'played'])
@@ -46,8 +47,10 @@ function checkShown({ accepted, shown, stored }: Outbound): Violation[] {
   return violations
 }
 
-function checkStatuses({ accepted, stored }: Outbound): Violation[] {
+function checkStatuses(history: Outbound): Violation[] {
+  const { accepted, stored } = history
   const outcomes = storedById(stored)
+  const isExcused = mayLackReceipts(history)
   const violations: Violation[] = []
   for (const message of accepted) {
     const outcome = outcomes.get(message.messageId)
@@ -56,7 +59,7 @@ function checkStatuses({ accepted, stored }: Outbound): Violation[] {
     const isAllowed = allowedFailures.has(errorCode ?? '') || (message.isStranger && errorCode === strangersFailure)
     if (status === 'failed' && !isAllowed) {
       violations.push({ ...named(message), rule: 'failed', text: `failed with ${errorCode}, which no fault explains` })
-    } else if (status !== 'failed' && !arrived.has(status)) {
+    } else if (status !== 'failed' && !arrived.has(status) && !(status === 'sent' && (message.isToSelf || isExcused(message)))) {
       violations.push({ ...named(message), rule: 'status', text: `is still ${status} at the end` })
     }
   }

@@ -12,6 +12,8 @@ export interface AcceptedMessage {
   acceptedAt: number
   /** To a phone that never wrote: WhatsApp may refuse it, and it may be held back. */
   isStranger: boolean
+  /** To the session's own number: nobody sends a receipt. */
+  isToSelf: boolean
 }
 
 /** A message as a person's phone shows it, in the order in which that phone lists them. */
@@ -25,8 +27,11 @@ export interface Frame {
   at: number
   sessionId: string
   whatsappId: string
+  /** The socket it came through. */
+  socket: number
   /** The error number it was refused with. */
   refusedWith: number | null
+  isAcked: boolean
 }
 
 export interface StoredMessage {
@@ -43,6 +48,9 @@ export interface InboundMessage {
   whatsappId: string
   sessionId: string
   phone: string
+  /** When its person wrote it: between these two. */
+  from: number
+  until: number
 }
 
 /** An event as the receiver took it: signature verified and answered with 2xx. In order of arrival, repeated deliveries included. */
@@ -88,6 +96,16 @@ export interface History {
   claims: Claim[]
   /** Sessions that each living worker holds at the end. */
   shares: { workerPid: number; held: number }[]
+  /** Sessions that WhatsApp ended on purpose, by kind, and what went otherwise than it should. */
+  endings: { sessionId: string; kind: string; problem: string | null }[]
+  /** While a session had no device that could have received: its device was removed, and it was not yet paired again. */
+  inboundGaps: { sessionId: string; from: number; until: number }[]
+  /** Inbound messages, and messages whose receipts, still waited for a device when it was removed. */
+  lostWithDevice: { sessionId: string; whatsappId: string }[]
+  /** How often each fault hit something, and each path was taken. */
+  counts: Readonly<Record<string, number>>
+  /** Those of `counts` that this run had to see. */
+  required: readonly string[]
   /** Sessions that were not connected at the end, and why. */
   unconnected: { sessionId: string; text: string }[]
   /** Jobs, locks, commands, processes that should be gone: one sentence each. */
@@ -111,6 +129,8 @@ export const rules = [
   'uneven',
   'unconnected',
   'left_over',
+  'ended_otherwise',
+  'not_exercised',
 ] as const
 export type Rule = (typeof rules)[number]
 

@@ -11,6 +11,8 @@ import type { Route } from './router.ts'
 const framesSchema = z.object({
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(5_000).default(5_000),
+  /** The newest ones, however many came before. */
+  last: z.coerce.number().int().min(1).max(5_000).optional(),
 })
 
 export interface OperationDeps {
@@ -51,8 +53,8 @@ export function operationRoutes({ network, phones, faults, stats, frames, noiseR
       method: 'GET',
       path: '/frames',
       handle: ({ query }) => {
-        const { after, limit } = parse(framesSchema, Object.fromEntries(query))
-        return { status: 200, body: frames.list(after, limit) }
+        const { after, limit, last } = parse(framesSchema, Object.fromEntries(query))
+        return { status: 200, body: frames.list(last === undefined ? after : Math.max(after, frames.lastOrder - last), limit) }
       },
     },
     { method: 'GET', path: '/stats', handle: () => ({ status: 200, body: stats }) },

@@ -24,7 +24,7 @@ export async function receiveMessage(world: PhoneWorld, phone: PhoneState, stanz
 
   let message: proto.IMessage | undefined
   try {
-    if (!fromMe && sender.device !== 0) loseKeys(world, phone, sender)
+    if (!fromMe && sender.device !== 0 && !phone.retries.has(key)) loseKeys(world, phone, sender)
     message = await decryptMessage(world, phone, stanza, sender)
   } catch (err) {
     if (!phone.chats.hasSeen(key)) {

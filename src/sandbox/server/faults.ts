@@ -34,7 +34,7 @@ export const faultSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('refuse_connections'), ...scope }),
   z.strictObject({ kind: z.literal('login_failure'), code: z.int().min(1).max(999), ...count, ...scope }),
   z.strictObject({ kind: z.literal('restrict'), until, ...scope }),
-  /** Phones have lost their keys for these accounts' devices, and ask for the next message once more. */
+  /** Phones have lost their keys for these accounts' devices, and ask for the next message once more; for none twice. */
   z.strictObject({ kind: z.literal('undecryptable'), ...count, ...scope }),
 ])
 

@@ -30,6 +30,11 @@ export class FrameLog {
     if (this.#frames.length > 2 * maxFrames) this.#frames = this.#frames.slice(-maxFrames)
   }
 
+  /** Of the newest one; 0 when there was none. */
+  get lastOrder(): number {
+    return this.#lastOrder
+  }
+
   /** After `order`, oldest first. */
   list(after: number, limit: number): TakenFrame[] {
     const first = this.#frames[0]?.order ?? 1

@@ -64,8 +64,7 @@ export class Inbox {
 
   /** Takes a `<receipt>` of the device: it acks the messages it names. */
   receipted(receipt: BinaryNode): void {
-    const ids = [receipt.attrs['id'], ...childrenOf(childOf(receipt, 'list')).map((item) => item.attrs['id'])]
-    for (const id of ids) if (id !== undefined) this.#settle('message', id, undefined, () => true)
+    for (const id of idsIn(receipt)) this.#settle('message', id, undefined, () => true)
   }
 
   #settle(tag: string, id: string, to: string | undefined, fits: (waiting: BinaryNode) => boolean): void {
@@ -86,6 +85,12 @@ export class Inbox {
     if (left.length > 0) this.#byId.set(key, left)
     else this.#byId.delete(key)
   }
+}
+
+/** A receipt may name several messages. */
+export function idsIn(stanza: BinaryNode): string[] {
+  const listed = childrenOf(childOf(stanza, 'list')).map((item) => item.attrs['id'])
+  return [stanza.attrs['id'], ...listed].filter((id) => id !== undefined)
 }
 
 function keyOf(tag: string, id: string | undefined): string {
