@@ -12,8 +12,6 @@ export interface ClientConfig {
   markOnline: boolean
 }
 
-const connectTimeoutMs = 20_000
-
 interface OptionParts extends Pick<UserFacingSocketConfig, 'auth' | 'makeSignalRepository' | 'getMessage' | 'agent'> {
   config: ClientConfig
   caches: SessionCaches
@@ -26,7 +24,8 @@ export function baileysOptions({ config, caches, log, ...parts }: OptionParts): 
     waWebSocketUrl: config.whatsappUrl,
     ...(config.whatsappVersion ? { version: config.whatsappVersion } : {}),
     logger: createBaileysLog(log),
-    connectTimeoutMs,
+    // Ours is in the socket's life. Baileys would time each frame it writes as well, with a timer and an error for each.
+    connectTimeoutMs: 0,
     // Logging in asks several things one after the other, and a server that leaves one of them unanswered must not keep us out.
     defaultQueryTimeoutMs: 15_000,
     // The watchdog above is faster; this one only keeps the server from closing an idle socket.

@@ -2,12 +2,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import {
   DEFAULT_CONNECTION_CONFIG,
+  isHostedLidUser,
+  isHostedPnUser,
   isPnUser,
+  type AuthenticationState,
   type SignalKeyStoreWithTransaction,
   type UserFacingSocketConfig,
 } from '@whiskeysockets/baileys'
 import { hasSeveralSessions, withoutFailedTrials } from '../platform/failed-trials.ts'
 import { KeyedLock } from './keyed-lock.ts'
+import { SignalEncryption } from './signal-encryption.ts'
 
 type MakeSignalRepository = NonNullable<UserFacingSocketConfig['makeSignalRepository']>
 
@@ -31,14 +35,18 @@ const nothingNew = Uint8Array.of(1)
  *
  * One Signal session is known by a phone number to those who send and by a LID to those who receive, and Baileys locks by what
  * it was called: sending and receiving at once lost each other's steps. Here both wait for the same lock.
+ *
+ * `state` is what Baileys was given; `auth` below is the same with transactions around the keys.
  */
-export function durableSignalRepository(handlers: InboundHandlers): MakeSignalRepository {
+export function durableSignalRepository(state: AuthenticationState, handlers: InboundHandlers): MakeSignalRepository {
   return (auth, logger, findLids) => {
     const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, logger, findLids)
     const inner = { ...repository }
     const keys = auth.keys as SignalKeyStoreWithTransaction
     const outsideTransactions = AsyncLocalStorage.snapshot()
     const lock = new KeyedLock()
+    const encryption = new SignalEncryption(state)
+    keepTokensOutside(keys, outsideTransactions)
 
     const decryptAndStore = async (ciphertext: Uint8Array, key: string, decrypt: () => Promise<Uint8Array>) => {
       try {
@@ -61,14 +69,25 @@ export function durableSignalRepository(handlers: InboundHandlers): MakeSignalRe
       if (repaired) await keys.set({ session: { [address]: repaired as never } })
       return plaintext
     }
-    const exclusively = async <T>(jid: string, work: (address: string) => Promise<T>): Promise<T> => {
+    const addressOf = async (jid: string): Promise<string> => {
       const lid = isPnUser(jid) ? await repository.lidMapping.getLIDForPN(jid) : null
-      const address = inner.jidToSignalProtocolAddress(lid ?? jid)
+      return inner.jidToSignalProtocolAddress(lid ?? jid)
+    }
+    const exclusively = async <T>(jid: string, work: (address: string) => Promise<T>): Promise<T> => {
+      const address = await addressOf(jid)
       return lock.run(address, () => work(address))
     }
     return Object.assign(repository, {
       encryptMessage: (options: Parameters<typeof inner.encryptMessage>[0]) =>
-        exclusively(options.jid, () => outsideTransactions(() => inner.encryptMessage(options))),
+        exclusively(options.jid, (address) =>
+          isHosted(options.jid)
+            ? outsideTransactions(() => inner.encryptMessage(options))
+            : encryption.encrypt(address, options.data),
+        ),
+      validateSession: async (jid: string) => {
+        const exists = isHosted(jid) ? null : await encryption.hasOpenSession(await addressOf(jid))
+        return exists === null ? inner.validateSession(jid) : { exists }
+      },
       injectE2ESession: (options: Parameters<typeof inner.injectE2ESession>[0]) =>
         exclusively(options.jid, () => outsideTransactions(() => inner.injectE2ESession(options))),
       decryptMessage: (options: Parameters<typeof inner.decryptMessage>[0]) =>
@@ -81,5 +100,23 @@ export function durableSignalRepository(handlers: InboundHandlers): MakeSignalRe
       decryptGroupMessage: (options: Parameters<typeof inner.decryptGroupMessage>[0]) =>
         lock.run(options.group, () => decryptAndStore(options.msg, options.group, () => inner.decryptGroupMessage(options))),
     })
+  }
+}
+
+/** Devices of a business' own cloud: Baileys has more rules for their addresses. */
+function isHosted(jid: string): boolean {
+  return isHostedPnUser(jid) === true || isHostedLidUser(jid) === true
+}
+
+/**
+ * What Baileys notes of the privacy token it gave a contact comes when the transaction of the send is over, into which it would be written
+ * and lost: the token would be given again, with a query to the server, for every message.
+ */
+function keepTokensOutside(keys: SignalKeyStoreWithTransaction, outside: <T>(work: () => T) => T): void {
+  const inner = { ...keys }
+  keys.get = (type, ids) => (type === 'tctoken' ? outside(() => inner.get(type, ids)) : inner.get(type, ids))
+  keys.set = (data) => {
+    const isTokens = Object.keys(data).every((type) => type === 'tctoken')
+    return isTokens ? outside(() => inner.set(data)) : inner.set(data)
   }
 }

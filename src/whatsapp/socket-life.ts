@@ -33,6 +33,8 @@ export interface WhatsAppClientDeps {
 
 /** The first QR stands longer than those after it; Baileys' own times. */
 const qrTtlMs = { first: 60_000, later: 20_000 } as const
+/** From the start to the first stanza. */
+const connectTimeoutMs = 20_000
 /** From the start to the first QR or the login. */
 const loginTimeoutMs = 60_000
 const flushTimeoutMs = 5_000
@@ -50,6 +52,7 @@ export class SocketLife {
   readonly #connection: GuardedConnection
   readonly #onGone = new Set<() => void>()
   readonly #libraryClosed = Promise.withResolvers<void>()
+  readonly #connectTimer: NodeJS.Timeout
   readonly #loginTimer: NodeJS.Timeout
   #auth: AuthState | undefined
   #socket: WASocket | undefined
@@ -74,6 +77,9 @@ export class SocketLife {
       onConnected: (localPort) => deps.log.info({ localPort }, 'socket.connected'),
       onRefused: () => void this.end(ownCauses.leaseLost, { polite: false }),
     })
+    this.#connectTimer = setTimeout(() => {
+      void this.end({ ...unreachable, detail: 'no connection in time' }, { polite: false })
+    }, connectTimeoutMs)
     this.#loginTimer = setTimeout(() => {
       void this.end({ ...connectionLost, detail: 'no login in time' }, { polite: false })
     }, loginTimeoutMs)
@@ -138,7 +144,7 @@ export class SocketLife {
       baileysOptions({
         auth: this.#auth.state,
         agent: this.#connection.agent,
-        makeSignalRepository: durableSignalRepository({
+        makeSignalRepository: durableSignalRepository(this.#auth.state, {
           onDecrypted: (ciphertext, plaintext) => this.#incoming.decrypted(ciphertext, plaintext),
           isStored: (ciphertext) => this.#incoming.isStored(ciphertext),
         }),
@@ -167,7 +173,9 @@ export class SocketLife {
     if (this.#isGone) return
     this.#lastTrafficAt = monotonicMs()
     this.#events.traffic()
-    if (isStanza(frame)) this.#incoming.stanza(frame)
+    if (!isStanza(frame)) return
+    clearTimeout(this.#connectTimer)
+    this.#incoming.stanza(frame)
   }
 
   #connectionChanged(update: BaileysEventMap['connection.update']): void {
@@ -231,6 +239,7 @@ export class SocketLife {
   }
 
   async #end(polite: boolean): Promise<void> {
+    clearTimeout(this.#connectTimer)
     clearTimeout(this.#loginTimer)
     this.firstQr.resolve(false)
     for (const onGone of this.#onGone) onGone()
@@ -267,6 +276,7 @@ export class SocketLife {
   }
 }
 
+const unreachable: DisconnectRule = { code: 408, reason: 'unreachable', action: 'retry', isNetwork: true }
 const connectionLost: DisconnectRule = { code: 408, reason: 'connection_lost', action: 'retry', isNetwork: true }
 
 function startCause(error: unknown): DisconnectRule {

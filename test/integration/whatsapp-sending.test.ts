@@ -49,6 +49,19 @@ test('a text is acked by the server, decrypted on the phone, then delivered and 
   expect(own).toMatchObject([{ id: message.whatsappId, fromMe: true, text: 'Habari ya leo? 🌍' }])
 })
 
+test('the privacy token given to a contact is on record, and is not given again with the next message', async () => {
+  const tokensOf = (lid: string) =>
+    session.credentials.writes.flat().filter(({ type, id }) => type === 'tctoken' && id.startsWith(lid))
+  const { lid } = await sandbox.client.phone(friend)
+  await session.open.send(session.message(friend, 'kwanza'), 10_000)
+  await waitFor('it is on record', () => tokensOf(lid).length > 0)
+  const given = tokensOf(lid).length
+  await session.open.send(session.message(friend, 'pili'), 10_000)
+  // Asked and answered on the same socket after all that the message could have asked.
+  expect(await session.open.ping(5_000)).toBe(true)
+  expect(tokensOf(lid)).toHaveLength(given)
+})
+
 test('to a LID as well', async () => {
   const { lid } = await sandbox.client.phone(friend)
   const message = session.message(`${lid}@lid`, 'kwa LID')
