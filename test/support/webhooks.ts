@@ -24,7 +24,7 @@ import {
 import type { SecretBox } from '../../src/webhooks/secret-box.ts'
 import type { Receiver } from './receiver.ts'
 import { startTestRedis, type TestRedis } from './redis.ts'
-import { openTestSqlite, type TestStore } from './store.ts'
+import { openTestSqlite, type TestSqlite, type TestStore } from './store.ts'
 
 export const silentLog: Log = pino({ level: 'silent' })
 
@@ -43,6 +43,8 @@ interface Options {
   settings?: Partial<DeliverySettings>
   guardPolicy?: GuardPolicy
   log?: Log
+  /** Without: SQLite in a directory of its own. */
+  openStore?: () => Promise<TestStore>
   /** Without: only what the test starts by `deliver` and `repair`. */
   running?: boolean
 }
@@ -50,6 +52,7 @@ interface Options {
 export interface WebhookBench {
   redis: TestRedis
   store: TestStore['store']
+  /** The SQLite file; '' where the store is another. */
   storePath: string
   prefix: string
   secretBox: SecretBox
@@ -76,7 +79,7 @@ export function draft(n: number, extra: Record<string, unknown> = {}): EventDraf
 
 export async function startWebhookBench(options: Options = {}): Promise<WebhookBench> {
   const redis = await startTestRedis()
-  const opened = await openTestSqlite()
+  const opened: TestStore & Partial<TestSqlite> = await (options.openStore ?? openTestSqlite)()
   const { store } = opened
   const log = options.log ?? silentLog
   const prefix = 'wh'
@@ -110,7 +113,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
   const bench: WebhookBench = {
     redis,
     store,
-    storePath: opened.path,
+    storePath: opened.path ?? '',
     prefix,
     secretBox,
     sessionId,
