@@ -13,7 +13,7 @@ export class BoundedCache<V = unknown> {
 
   constructor(options: { maxCount: number; ttlMs?: number }) {
     this.#maxCount = options.maxCount
-    this.#ttlMs = options.ttlMs ?? Number.POSITIVE_INFINITY
+    this.#ttlMs = options.ttlMs ?? Infinity
   }
 
   get size(): number {
@@ -23,15 +23,21 @@ export class BoundedCache<V = unknown> {
   get<T = V>(key: string): T | undefined {
     const entry = this.#entries.get(key)
     if (!entry) return undefined
-    this.#entries.delete(key)
-    if (entry.expiresAt <= performance.now()) return undefined
-    this.#entries.set(key, entry)
+    if (entry.expiresAt !== Infinity && entry.expiresAt <= performance.now()) {
+      this.#entries.delete(key)
+      return undefined
+    }
+    // While there is room nobody has to go, and who was used last does not matter.
+    if (2 * this.#entries.size > this.#maxCount) {
+      this.#entries.delete(key)
+      this.#entries.set(key, entry)
+    }
     return entry.value as unknown as T
   }
 
   set(key: string, value: unknown, ttlMs: number = this.#ttlMs): void {
     this.#entries.delete(key)
-    this.#entries.set(key, { value: value as V, expiresAt: performance.now() + ttlMs })
+    this.#entries.set(key, { value: value as V, expiresAt: ttlMs === Infinity ? Infinity : performance.now() + ttlMs })
     if (this.#entries.size <= this.#maxCount) return
     for (const oldest of this.#entries.keys()) {
       this.#entries.delete(oldest)

@@ -1,6 +1,7 @@
 // Sealed WhatsApp credentials in SQLite, every write fenced by the session's epoch in its own transaction.
 import { AppError } from '../../platform/errors.ts'
 import type { CredentialStore, WrappedDataKey } from '../credential-store.ts'
+import { staleEpoch } from '../fenced-writes.ts'
 import type { SqliteDatabase } from './database.ts'
 import { requireEpoch } from './session-row.ts'
 
@@ -26,9 +27,15 @@ export function createCredentials(db: SqliteDatabase): CredentialStore {
 
     write: (sessionId, epoch, entries, dataKey) =>
       db.write(() => {
-        requireEpoch(db, sessionId, epoch)
+        const session = db
+          .sql(
+            `SELECT s.epoch, k.master_key_id, k.wrapped FROM sessions s LEFT JOIN data_keys k ON k.session_id = s.id
+             WHERE s.id = ?`,
+          )
+          .get(sessionId)
+        if (session?.['epoch'] !== epoch) throw staleEpoch()
         if (dataKey) {
-          const present = readDataKey(sessionId)
+          const present = session['wrapped'] === null ? null : toDataKey(session)
           if (present && !sameKey(present, dataKey)) throw new AppError('conflict', 'The session has another data key already.')
           if (!present) {
             db.sql('INSERT INTO data_keys (session_id, master_key_id, wrapped) VALUES (?, ?, ?)').run(
