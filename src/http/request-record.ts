@@ -18,24 +18,19 @@ export interface RequestRecord {
   isStream: boolean
 }
 
-const records = new WeakMap<ServerResponse, RequestRecord>()
+const recordKey = Symbol('record of the request')
 
 /** The record of a request; the first call makes it. */
-export function recordOf(res: ServerResponse): RequestRecord {
-  let record = records.get(res)
-  if (!record) {
-    record = {
-      requestId: newId('req'),
-      startedAt: performance.now(),
-      route: null,
-      caller: null,
-      sessionId: null,
-      code: null,
-      isStream: false,
-    }
-    records.set(res, record)
-  }
-  return record
+export function recordOf(res: ServerResponse & { [recordKey]?: RequestRecord }): RequestRecord {
+  return (res[recordKey] ??= {
+    requestId: newId('req'),
+    startedAt: performance.now(),
+    route: null,
+    caller: null,
+    sessionId: null,
+    code: null,
+    isStream: false,
+  })
 }
 
 /** Probes ask every few seconds; their lines would bury the others. */

@@ -28,8 +28,8 @@ export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown>
   body: Body
   headers: IncomingHttpHeaders
   remoteAddress: string
-  /** Aborts when the client goes away or the process stops. */
-  signal: AbortSignal
+  /** For handlers that wait: aborts when the client goes away or the process stops. */
+  untilGone: () => AbortSignal
 }
 
 export interface Answer {

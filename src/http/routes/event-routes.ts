@@ -50,7 +50,8 @@ export const eventRoutes: Route[] = [
     headers: streamHeaders,
     answers: { 200: { description: 'The stream.', alsoAs: ['text/event-stream'] } },
     errors: ['cursor_expired', 'too_many_requests', 'shutting_down'],
-    async handle(deps, { sessionId, caller, query, headers, signal }) {
+    async handle(deps, { sessionId, caller, query, headers, untilGone }) {
+      const signal = untilGone()
       if (deps.stopping.aborted) throw new AppError('shutting_down')
       await requireSession(deps, sessionId)
       const types = readableTypes(caller, query.types)

@@ -34,7 +34,7 @@ export const pairingRoutes: Route[] = [
     async handle(deps, request) {
       const qr = await readQr({ ...deps, sessions: deps.store.sessions }, sessionIdOf(request), {
         waitMs: qrWaitMs,
-        signal: request.signal,
+        signal: request.untilGone(),
       })
       return drawn(found(qr), request.headers.accept ?? '')
     },
