@@ -11,8 +11,8 @@ import { planMessages, sendAll } from './demo/traffic.ts'
 import { until } from './demo/until.ts'
 import { startFleet, projectRoot, type Fleet } from './support/fleet.ts'
 import { unpaced } from './support/api-client.ts'
-import { freePort } from './support/ports.ts'
 import { SandboxClient } from './support/sandbox-client.ts'
+import { planSandboxFleet } from './support/sandbox-fleet.ts'
 
 const { values: flags } = parseArgs({ options: { exit: { type: 'boolean' }, json: { type: 'boolean' } } })
 const messageCount = 200
@@ -99,26 +99,16 @@ async function main(): Promise<number> {
   await refuseSecondDemo(dataDir)
   await rm(dataDir, { recursive: true, force: true })
   const receiver = await startReceiver(2)
-  const port = await freePort(Number(process.env['PORT'] ?? 3000))
-  const sandboxPort = await freePort(Number(process.env['UJUMBE_SANDBOX_PORT'] ?? 3100))
-  const fleet = await startFleet({
-    env: {
-      UJUMBE_DATA_DIR: dataDir,
-      HOST: '127.0.0.1',
-      PORT: String(port),
-      UJUMBE_SANDBOX_PORT: String(sandboxPort),
-      UJUMBE_WITH_SANDBOX: 'true',
-      UJUMBE_WHATSAPP_URL: `ws://127.0.0.1:${sandboxPort}/ws/chat`,
-      UJUMBE_WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
-    },
-    onProgress: (line) => progress.step(line),
-  })
+  const port = Number(process.env['PORT'] ?? 3000)
+  const sandboxPort = Number(process.env['UJUMBE_SANDBOX_PORT'] ?? 3100)
+  const { env, controlUrl } = await planSandboxFleet({ dataDir, port, sandboxPort })
+  const fleet = await startFleet({ env, onProgress: (line) => progress.step(line) })
   const stopped = Promise.withResolvers<void>()
   process.once('SIGINT', () => stopped.resolve())
   process.once('SIGTERM', () => stopped.resolve())
   try {
-    progress.step(`The fleet is up: API on ${fleet.apiUrl}, sandbox on http://127.0.0.1:${sandboxPort}`)
-    const sandbox = new SandboxClient(`http://127.0.0.1:${sandboxPort}`)
+    progress.step(`The fleet is up: API on ${fleet.apiUrl}, sandbox on ${controlUrl}`)
+    const sandbox = new SandboxClient(controlUrl)
     const { summary, keys } = await demo(progress, fleet, sandbox, receiver)
     if (flags.json !== true) {
       console.log(`\n${table(summary)}\n`)
@@ -128,7 +118,7 @@ async function main(): Promise<number> {
     if (flags.exit !== true && summary.ok) {
       if (flags.json !== true) {
         console.log(
-          `  Dashboard  ${fleet.apiUrl}/\n  Reference  ${fleet.apiUrl}/docs\n  Queues     ${fleet.apiUrl}/queues\n  Phones     http://127.0.0.1:${sandboxPort}/`,
+          `  Dashboard  ${fleet.apiUrl}/\n  Reference  ${fleet.apiUrl}/docs\n  Queues     ${fleet.apiUrl}/queues\n  Phones     ${controlUrl}/`,
         )
         console.log(
           `  Admin key  ${fleet.admin.key}\n${keys.map((line) => `  ${line}`).join('\n')}\n\n  Everything stays up until Ctrl-C.`,

@@ -1,26 +1,27 @@
 // `npm run dev`: fleet and sandbox on this machine, restarting on change, logs on the terminal.
 import { spawn } from 'node:child_process'
 import { resolve } from 'node:path'
-import { freePort } from './support/ports.ts'
+import { planSandboxFleet } from './support/sandbox-fleet.ts'
 import { pm2Program, projectRoot, startFleet } from './support/fleet.ts'
 
 const dataDir = resolve(process.env['UJUMBE_DATA_DIR'] ?? resolve(projectRoot, 'data'), 'dev')
-const port = await freePort(Number(process.env['PORT'] ?? 3000))
-const sandboxPort = await freePort(Number(process.env['UJUMBE_SANDBOX_PORT'] ?? 3100))
+const { PORT = 3000, UJUMBE_SANDBOX_PORT = 3100, HOST, UJUMBE_WEBHOOK_ALLOWED_NETWORKS } = process.env
+const { env: planned, controlUrl } = await planSandboxFleet({
+  dataDir,
+  port: Number(PORT),
+  sandboxPort: Number(UJUMBE_SANDBOX_PORT),
+})
 const fleet = await startFleet({
   env: {
-    UJUMBE_DATA_DIR: dataDir,
-    PORT: String(port),
-    UJUMBE_SANDBOX_PORT: String(sandboxPort),
-    UJUMBE_WITH_SANDBOX: 'true',
+    ...planned,
+    ...(HOST === undefined ? {} : { HOST }),
+    ...(UJUMBE_WEBHOOK_ALLOWED_NETWORKS === undefined ? {} : { UJUMBE_WEBHOOK_ALLOWED_NETWORKS }),
     UJUMBE_WATCH: 'true',
-    UJUMBE_WHATSAPP_URL: `ws://127.0.0.1:${sandboxPort}/ws/chat`,
-    UJUMBE_WEBHOOK_ALLOWED_NETWORKS: process.env['UJUMBE_WEBHOOK_ALLOWED_NETWORKS'] ?? '127.0.0.0/8',
   },
   onProgress: (line) => console.log(line),
 })
 console.log(`Dashboard  ${fleet.apiUrl}/   (API reference: /docs, queues: /queues)`)
-console.log(`Sandbox    http://127.0.0.1:${sandboxPort}`)
+console.log(`Sandbox    ${controlUrl}`)
 console.log(`Admin key  ${fleet.admin.key}`)
 console.log('Processes restart when src/ or workers/ change. Stop with Ctrl-C.')
 

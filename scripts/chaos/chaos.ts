@@ -6,8 +6,8 @@ import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
 import { pairByQr } from '../demo/pair.ts'
 import { unpaced } from '../support/api-client.ts'
 import { startFleet, type Fleet } from '../support/fleet.ts'
-import { freePort } from '../support/ports.ts'
 import { SandboxClient } from '../support/sandbox-client.ts'
+import { planSandboxFleet } from '../support/sandbox-fleet.ts'
 import { carryOut, type FaultDeps } from './carry-out.ts'
 import { checkHistory } from './check/check-history.ts'
 import type { History, Violation } from './check/history.ts'
@@ -70,18 +70,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   await rm(dataDir, { recursive: true, force: true })
   // Runs side by side look for their ports in different places.
   const base = 20_000 + (process.pid % 600) * 20
-  const sandboxPort = await freePort(base)
+  const { env, sandboxPort, controlUrl } = await planSandboxFleet({ dataDir, port: base, sandboxPort: base + 1 })
   const link = await startLink(sandboxPort, createRandom(seed + 1))
   const receiver = await startChaosReceiver()
   const fleet = await startFleet({
     env: {
-      UJUMBE_DATA_DIR: dataDir,
-      HOST: '127.0.0.1',
-      PORT: String(await freePort(sandboxPort + 1)),
-      UJUMBE_SANDBOX_PORT: String(sandboxPort),
-      UJUMBE_WITH_SANDBOX: 'true',
+      ...env,
       UJUMBE_WHATSAPP_URL: `ws://127.0.0.1:${link.port}/ws/chat`,
-      UJUMBE_WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
       UJUMBE_SESSION_WORKERS: String(workerCount),
       UJUMBE_WEBHOOK_WORKERS: '2',
       UJUMBE_API_INSTANCES: '2',
@@ -91,7 +86,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     onProgress: progress,
   })
   const redis = connectRedis(fleet.config, 'worker', pino({ level: 'silent' }))
-  const sandbox = new SandboxClient(`http://127.0.0.1:${sandboxPort}`)
+  const sandbox = new SandboxClient(controlUrl)
   let stopping: Promise<void> | undefined
   const stop = () => (stopping ??= closeRedis(redis).then(() => fleet.stop()))
   try {

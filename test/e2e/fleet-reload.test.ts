@@ -48,6 +48,12 @@ async function sendDuring(change: () => Promise<void>) {
   expect((await rig.sandbox.phone(person)).counts.duplicates).toBe(before.duplicates)
 }
 
+/** Workers that hold sessions. */
+async function holdersOfSome(): Promise<number> {
+  const { workers } = await rig.fleet.admin.call<{ workers: { held: number }[] }>('GET', '/v1/fleet')
+  return workers.filter(({ held }) => held > 0).length
+}
+
 test('reload, one worker after the other', async () => {
   const before = await rig.fleet.pids('session-worker')
   await sendDuring(async () => {
@@ -61,7 +67,7 @@ test('reload, one worker after the other', async () => {
 test('scaled up to three and down to one', async () => {
   await sendDuring(async () => {
     await rig.fleet.pm2('scale', 'session-worker', '3', '--silent')
-    await sleep(4_000)
+    await waitFor('three workers hold sessions', async () => (await holdersOfSome()) === 3, 60_000, 250)
     await rig.fleet.pm2('scale', 'session-worker', '1', '--silent')
   })
   expect(await rig.fleet.pids('session-worker')).toHaveLength(1)

@@ -1,26 +1,18 @@
 // Draining under a seeded storm: takeovers, dead sockets, an emptied Redis and lost enqueues; nothing is lost or passes another.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { pino } from 'pino'
 import { requeueStranded } from '../../src/messages/requeue-stranded.ts'
 import { SendQueues } from '../../src/messages/send-queue.ts'
 import { acceptMessage } from '../../src/messages/accept-message.ts'
 import { lanes, type MessageRecord } from '../../src/store/message-store.ts'
 import type { OutgoingMessage } from '../../src/whatsapp/whatsapp-client.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { acked, ScriptedClient, shownOf } from '../support/scripted-client.ts'
-import { openSendRig, textRequest, type RigDrain, type SendRig } from '../support/send-rig.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
+import { textRequest, type RigDrain, type SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
-let server: TestRedis
 let rig: SendRig
-beforeAll(async () => {
-  server = await startTestRedis()
-})
-afterAll(() => server.close())
-beforeEach(async () => {
-  rig = await openSendRig(server)
-})
-afterEach(() => rig.close())
+rigForEachTest((opened) => (rig = opened))
 
 /** The same numbers for the same seed. */
 function randomOf(seed: number): () => number {

@@ -1,25 +1,17 @@
 // Draining while the store or Redis fails: nothing is lost, nothing passes another, and nobody waits for ever.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { SendQueues } from '../../src/messages/send-queue.ts'
 import { withDeadline } from '../../src/platform/clock.ts'
 import { AppError } from '../../src/platform/errors.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { startTestRedis } from '../support/redis.ts'
 import { acked, ScriptedClient } from '../support/scripted-client.ts'
+import { ids } from '../support/paced-rig.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
 import { openSendRig, type SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
-let server: TestRedis
 let rig: SendRig
-beforeAll(async () => {
-  server = await startTestRedis()
-})
-afterAll(() => server.close())
-beforeEach(async () => {
-  rig = await openSendRig(server)
-})
-afterEach(() => rig.close())
-
-const ids = (messages: readonly { whatsappId: string }[]) => messages.map(({ whatsappId }) => whatsappId)
+rigForEachTest((opened) => (rig = opened))
 
 test('while the store is away nothing is lost, and it goes on where it was', async () => {
   const { messages } = rig.store

@@ -1,25 +1,17 @@
 // Draining a send queue, on a real Redis and a real store: order, one at a time, and what follows each outcome of a send.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { maxSockets } from '../../src/messages/message.ts'
 import type { SendOutcome } from '../../src/whatsapp/whatsapp-client.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { acked, ScriptedClient } from '../support/scripted-client.ts'
-import { openSendRig, type SendRig } from '../support/send-rig.ts'
+import { ids } from '../support/paced-rig.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
+import type { SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
-let server: TestRedis
 let rig: SendRig
-beforeAll(async () => {
-  server = await startTestRedis()
-})
-afterAll(() => server.close())
-beforeEach(async () => {
-  rig = await openSendRig(server)
-})
-afterEach(() => rig.close())
+rigForEachTest((opened) => (rig = opened))
 
 const never = () => new Promise<SendOutcome>(() => undefined)
-const ids = (messages: readonly { whatsappId: string }[]) => messages.map(({ whatsappId }) => whatsappId)
 const bodyOf = ({ content }: { content: Record<string, unknown> }) => (content['text'] as { body: string }).body
 
 test('messages leave once, in the order they were accepted, one at a time, and every step is told', async () => {

@@ -2,25 +2,22 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { pino } from 'pino'
 import { requeueStranded } from '../../src/messages/requeue-stranded.ts'
 import { acceptTo, ids, stored, timed } from '../support/paced-rig.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import type { TestRedis } from '../support/redis.ts'
 import { acked } from '../support/scripted-client.ts'
-import { openSendRig, type SendRig } from '../support/send-rig.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
+import type { SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
 let server: TestRedis
 let rig: SendRig
-beforeAll(async () => {
-  server = await startTestRedis()
+rigForEachTest((opened, itsServer) => {
+  rig = opened
+  server = itsServer
 })
-afterAll(() => server.close())
-beforeEach(async () => {
-  rig = await openSendRig(server)
-})
-afterEach(() => rig.close())
 
 test('Redis emptied under messages that are held and waiting: all leave once, in order, no faster', async () => {
   await rig.configure({ messagesPerMinute: 1_200, perRecipientSeconds: 0.6 })

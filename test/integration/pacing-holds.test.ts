@@ -1,23 +1,15 @@
 // Who steps aside and comes back: recipients’ intervals, lanes, strangers, and WhatsApp’s own restriction.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import type { SendOutcome } from '../../src/whatsapp/whatsapp-client.ts'
 import { acceptTo, hearFrom, ids, stored, timed } from '../support/paced-rig.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { acked } from '../support/scripted-client.ts'
-import { openSendRig, type SendRig } from '../support/send-rig.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
+import type { SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
-let server: TestRedis
 let rig: SendRig
-beforeAll(async () => {
-  server = await startTestRedis()
-})
-afterAll(() => server.close())
-beforeEach(async () => {
-  rig = await openSendRig(server)
-})
-afterEach(() => rig.close())
+rigForEachTest((opened) => (rig = opened))
 
 test('what its recipient’s interval keeps back lets others pass, and comes back in its turn', async () => {
   await rig.configure({ perRecipientSeconds: 0.7 })

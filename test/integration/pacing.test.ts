@@ -1,22 +1,19 @@
 // The pace of one session on a real Redis and a real store: rates, bursts, ramps, and what changes them while it runs.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { MessageStore } from '../../src/store/message-store.ts'
 import { acceptTo, ids, stored, timed } from '../support/paced-rig.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import type { TestRedis } from '../support/redis.ts'
 import { ScriptedClient } from '../support/scripted-client.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
 import { openSendRig, type SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
 let server: TestRedis
 let rig: SendRig
-beforeAll(async () => {
-  server = await startTestRedis()
+rigForEachTest((opened, itsServer) => {
+  rig = opened
+  server = itsServer
 })
-afterAll(() => server.close())
-beforeEach(async () => {
-  rig = await openSendRig(server)
-})
-afterEach(() => rig.close())
 
 test('messages leave no faster than the session may send, in order', async () => {
   await rig.configure({ messagesPerMinute: 1_200 })

@@ -1,52 +1,21 @@
 // What survives: workers killed in the middle of a delivery, a Redis that comes back empty, jobs that were never made.
-import { randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Redis } from 'ioredis'
-import { createKeyRing } from '../../src/store/key-ring.ts'
-import { createEndpoint } from '../../src/webhooks/create-endpoint.ts'
-import { startReceiver, type Receiver } from '../support/receiver.ts'
+import type { Receiver } from '../support/receiver.ts'
 import { waitFor } from '../support/wait.ts'
-import { draft, loopbackAllowed, silentLog, startWebhookBench, type WebhookBench } from '../support/webhooks.ts'
-import { startWorkerProcess, type WorkerProcess } from '../support/worker-process.ts'
+import { startWebhookProcesses, type WebhookProcesses } from '../support/webhook-processes.ts'
+import { draft, type WebhookBench } from '../support/webhooks.ts'
 
+let processes: WebhookProcesses
 let bench: WebhookBench
 let receiver: Receiver
-let env: Record<string, string>
-const processes: WorkerProcess[] = []
-
+let start: WebhookProcesses['start']
 beforeEach(async () => {
-  ;[bench, receiver] = await Promise.all([startWebhookBench({ running: false }), startReceiver()])
-  const keyFile = join(dirname(bench.storePath), 'keys')
-  await writeFile(keyFile, randomBytes(32).toString('base64'))
-  env = {
-    UJUMBE_DATA_DIR: dirname(bench.storePath),
-    UJUMBE_CREDENTIALS_KEY_FILE: keyFile,
-    UJUMBE_REDIS_PREFIX: bench.prefix,
-    UJUMBE_WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
-    REDIS_URL: `unix://${bench.redis.socketPath}`,
-  }
-  // The processes open the secret with the key of the file.
-  const source = { credentialsKey: undefined, credentialsKeyFile: keyFile, embeddedCredentialsKeyPath: '' }
-  const made = await createEndpoint(
-    { endpoints: bench.store.endpoints, secretBox: createKeyRing(source, silentLog), guardPolicy: loopbackAllowed },
-    { sessionId: bench.sessionId, url: receiver.url, events: ['*'] },
-  )
-  receiver.secrets.push(made.secret)
+  processes = await startWebhookProcesses()
+  ;({ bench, receiver, start } = processes)
 })
-afterEach(async () => {
-  await Promise.all(processes.splice(0).map((each) => each.end('SIGKILL')))
-  await bench.close()
-  await receiver.close()
-})
+afterEach(() => processes.close())
 
-const start = async (name: string) => {
-  const started = await startWorkerProcess(name, env)
-  processes.push(started)
-  return started
-}
 const arrived = (count: number, deadlineMs = 45_000) =>
   waitFor(`${count} events have arrived`, () => receiver.delivered.size === count, deadlineMs)
 const drafts = (count: number) => Array.from({ length: count }, (_, n) => draft(n))

@@ -1,17 +1,13 @@
 // Nothing is lost when the receiver is away or ill for long, when workers are killed with retries pending, when Redis or the store pauses.
-import { randomBytes } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createKeyRing } from '../../src/store/key-ring.ts'
-import { createEndpoint } from '../../src/webhooks/create-endpoint.ts'
+import type { EndpointRecord } from '../../src/store/event-store.ts'
 import { breakerDefaults } from '../../src/webhooks/endpoint-breaker.ts'
 import { startReplay } from '../../src/webhooks/replay.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { waitFor } from '../support/wait.ts'
-import { draft, loopbackAllowed, silentLog, startWebhookBench, type WebhookBench } from '../support/webhooks.ts'
-import { startWorkerProcess, type WorkerProcess } from '../support/worker-process.ts'
+import { startWebhookProcesses, type WebhookProcesses } from '../support/webhook-processes.ts'
+import { draft, startWebhookBench, type WebhookBench } from '../support/webhooks.ts'
 
 /** The production schedule and breaker, a hundred times as fast. */
 const hurried = {
@@ -83,39 +79,14 @@ describe('with a schedule in a hurry', () => {
 })
 
 describe('with processes of its own', () => {
-  const processes: WorkerProcess[] = []
-  let env: Record<string, string>
-  let endpoint: Awaited<ReturnType<typeof createEndpoint>>['endpoint']
-
+  let processes: WebhookProcesses
+  let endpoint: EndpointRecord
+  let start: WebhookProcesses['start']
   beforeEach(async () => {
-    ;[bench, receiver] = await Promise.all([startWebhookBench({ running: false }), startReceiver()])
-    const keyFile = join(dirname(bench.storePath), 'keys')
-    await writeFile(keyFile, randomBytes(32).toString('base64'))
-    env = {
-      UJUMBE_DATA_DIR: dirname(bench.storePath),
-      UJUMBE_CREDENTIALS_KEY_FILE: keyFile,
-      UJUMBE_REDIS_PREFIX: bench.prefix,
-      UJUMBE_WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
-      REDIS_URL: `unix://${bench.redis.socketPath}`,
-    }
-    const source = { credentialsKey: undefined, credentialsKeyFile: keyFile, embeddedCredentialsKeyPath: '' }
-    const made = await createEndpoint(
-      { endpoints: bench.store.endpoints, secretBox: createKeyRing(source, silentLog), guardPolicy: loopbackAllowed },
-      { sessionId: bench.sessionId, url: receiver.url, events: ['*'] },
-    )
-    endpoint = made.endpoint
-    receiver.secrets.push(made.secret)
+    processes = await startWebhookProcesses()
+    ;({ bench, receiver, endpoint, start } = processes)
   })
-  afterEach(async () => {
-    await Promise.all(processes.splice(0).map((each) => each.end('SIGKILL')))
-    await bench.close()
-    await receiver.close()
-  })
-  const start = async (name: string) => {
-    const started = await startWorkerProcess(name, env)
-    processes.push(started)
-    return started
-  }
+  afterEach(() => processes.close())
 
   test('killing the workers with retries pending loses none', async () => {
     const [worker, scheduler] = [await start('webhook-worker'), await start('scheduler')]

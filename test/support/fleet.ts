@@ -6,8 +6,8 @@ import { pairByQr, type DemoSession } from '../../scripts/demo/pair.ts'
 import { startReceiver, type Receiver } from '../../scripts/demo/receiver.ts'
 import { startFleet, type Fleet } from '../../scripts/support/fleet.ts'
 import { unpaced } from '../../scripts/support/api-client.ts'
-import { freePort } from '../../scripts/support/ports.ts'
 import { SandboxClient } from '../../scripts/support/sandbox-client.ts'
+import { planSandboxFleet } from '../../scripts/support/sandbox-fleet.ts'
 
 export interface TestFleet {
   fleet: Fleet
@@ -23,22 +23,10 @@ export interface TestFleet {
 export async function startTestFleet(options: { sessions: number; env?: Record<string, string> }): Promise<TestFleet> {
   const dataDir = await mkdtemp(join(tmpdir(), 'uj-fleet-'))
   const receiver = await startReceiver(options.sessions)
-  const base = 20_000 + Math.floor(Math.random() * 20_000)
-  const port = await freePort(base)
-  const sandboxPort = await freePort(port + 1)
-  const fleet = await startFleet({
-    env: {
-      UJUMBE_DATA_DIR: dataDir,
-      HOST: '127.0.0.1',
-      PORT: String(port),
-      UJUMBE_SANDBOX_PORT: String(sandboxPort),
-      UJUMBE_WITH_SANDBOX: 'true',
-      UJUMBE_WHATSAPP_URL: `ws://127.0.0.1:${sandboxPort}/ws/chat`,
-      UJUMBE_WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
-      ...options.env,
-    },
-  })
-  const sandbox = new SandboxClient(`http://127.0.0.1:${sandboxPort}`)
+  const base = 20_000 + Math.floor(Math.random() * 12_000)
+  const { env, controlUrl } = await planSandboxFleet({ dataDir, port: base, sandboxPort: base + 1 })
+  const fleet = await startFleet({ env: { ...env, ...options.env } })
+  const sandbox = new SandboxClient(controlUrl)
   return {
     fleet,
     sandbox,

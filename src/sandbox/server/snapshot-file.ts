@@ -1,4 +1,4 @@
-// The sandbox's memory over a restart: one JSON file, written whole and atomically, some time after the last change.
+// The sandbox's memory over a restart: one JSON file, written whole and atomically, some time after the last change. A `kill -9` loses what came since.
 import { readFileSync } from 'node:fs'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
