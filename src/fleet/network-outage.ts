@@ -6,6 +6,8 @@ import type { Log } from '../platform/log.ts'
 interface OutageDeps {
   /** Sessions this worker holds. */
   heldCount(): number
+  /** One of ours got through after an outage: others may want to know. */
+  onReturned?(): void
   log: Log
 }
 
@@ -60,6 +62,15 @@ export class NetworkOutage {
     const followers = [...this.#waiting]
     this.#waiting.clear()
     for (const follow of followers) follow('follow')
+    this.#deps.onReturned?.()
+  }
+
+  /** Another worker got through. Its network need not be ours: one of ours tries now, and the pauses are short again. */
+  heardOfReturn(): void {
+    if (!this.isOn) return
+    clearTimeout(this.#timer)
+    this.#gapMs = probeMs.first
+    this.#probe()
   }
 
   /**
@@ -92,15 +103,14 @@ export class NetworkOutage {
 
   /** Probes overlap: a try may hang for its whole time limit while the network is back already. */
   #scheduleProbe(): void {
-    this.#timer = setTimeout(
-      () => {
-        if (!this.isOn) return
-        const [prober] = this.#waiting
-        if (prober) prober('probe')
-        this.#gapMs = Math.min(this.#gapMs * probeMs.growth, probeMs.last)
-        this.#scheduleProbe()
-      },
-      jittered(this.#gapMs, 0.2),
-    )
+    this.#timer = setTimeout(() => this.#probe(), jittered(this.#gapMs, 0.2))
+  }
+
+  #probe(): void {
+    if (!this.isOn) return
+    const [prober] = this.#waiting
+    if (prober) prober('probe')
+    this.#gapMs = Math.min(this.#gapMs * probeMs.growth, probeMs.last)
+    this.#scheduleProbe()
   }
 }

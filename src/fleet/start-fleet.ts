@@ -18,6 +18,7 @@ import type { ConnectDeps } from './connect-session.ts'
 import { listenUntilDeath, readBootId } from './death-notice.ts'
 import { Fleet } from './fleet.ts'
 import { NetworkOutage } from './network-outage.ts'
+import { hearOfReturn, tellOfReturn } from './share-network.ts'
 import { SocketOpens } from './socket-opens.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -42,7 +43,11 @@ export async function startFleet(config: Config, log: Log): Promise<RunningFleet
   const queues = new SendQueues(queueRedis, prefix)
   const deliveryQueue = createDeliveryQueue(queueRedis, prefix)
   const watchdog = new Watchdog({ log })
-  const outage = new NetworkOutage({ heldCount: () => fleet.load.held, log })
+  const outage = new NetworkOutage({
+    heldCount: () => fleet.load.held,
+    onReturned: () => tellOfReturn({ redis, prefix, log }),
+    log,
+  })
   const fleet: Fleet = new Fleet({
     redis,
     subscriber,
@@ -67,6 +72,7 @@ export async function startFleet(config: Config, log: Log): Promise<RunningFleet
     log,
   })
   await ready(redis)
+  await hearOfReturn({ subscriber, prefix, log }, outage)
   await fleet.start()
   const metrics = new SharedMetrics({ redis, prefix, name: 'session-worker', hostId: config.hostId, log })
   return {

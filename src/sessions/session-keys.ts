@@ -70,6 +70,11 @@ export function claimChannel(prefix: string): string {
   return redisKey(prefix, 'wake')
 }
 
+/** Channel of all workers: one of them has reached WhatsApp again after an outage. */
+export function networkChannel(prefix: string): string {
+  return redisKey(prefix, 'network')
+}
+
 /** The Redis server run that leases were last seen in: another one may have lost writes. */
 export function fleetRunKey(prefix: string): string {
   return redisKey(prefix, 'fleet', 'run')

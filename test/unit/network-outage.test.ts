@@ -67,3 +67,24 @@ test('what is aborted waits no longer', async () => {
   expect(await turn).toBe('retry')
   expect(await outage.turn(60_000, abort.signal)).toBe('retry')
 })
+
+test('another worker that got through makes one of ours try now; only our own success lets the others follow', async () => {
+  let told = 0
+  const outage = new NetworkOutage({ heldCount: () => 5, onReturned: () => (told += 1), log })
+  opened.push(outage)
+  const results: string[] = []
+  const turns = ['a', 'b', 'c', 'd', 'e'].map(async (id) => {
+    outage.failed(id)
+    results.push(await outage.turn(60_000, never))
+  })
+  outage.heardOfReturn()
+  await Promise.race(turns)
+  expect(results).toEqual(['probe'])
+  expect([outage.isOn, told]).toEqual([true, 0])
+  outage.succeeded()
+  await Promise.all(turns)
+  expect(results.filter((turn) => turn === 'follow')).toHaveLength(4)
+  expect([outage.isOn, told]).toEqual([false, 1])
+  outage.heardOfReturn()
+  expect(outage.isOn).toBe(false)
+})
