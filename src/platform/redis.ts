@@ -1,6 +1,7 @@
 // Redis connections by the way they fail: producers answer at once, workers wait, subscribers stay subscribed.
 import { connect } from 'node:net'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis, type Command, type RedisOptions } from 'ioredis'
+import { monotonicMs } from './clock.ts'
 import { AppError } from './errors.ts'
 import type { Log } from './log.ts'
 
@@ -26,10 +27,13 @@ const shared = {
 } satisfies RedisOptions
 
 const byRole = {
-  producer: { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1_500 },
+  producer: { enableOfflineQueue: false, maxRetriesPerRequest: 1 },
   worker: { maxRetriesPerRequest: null },
   subscriber: { maxRetriesPerRequest: null, autoResubscribe: true },
 } satisfies Record<RedisRole, RedisOptions>
+
+/** A producer's command has its answer after this time, or fails. */
+const answerMs = 1_500
 
 /** Connects in the background. Connection errors are logged once per outage, never thrown as events. */
 export function connectRedis(target: RedisTarget, role: RedisRole, log: Log): Redis {
@@ -40,6 +44,7 @@ export function connectRedis(target: RedisTarget, role: RedisRole, log: Log): Re
   const redis = isSocket ? new Redis({ ...options, path }) : new Redis(redisUrl, options)
   logOutages(redis, role, log)
   writeTogether(redis)
+  if (role === 'producer') timeOutTogether(redis, answerMs)
   return redis
 }
 
@@ -61,9 +66,48 @@ function writeTogether(redis: Redis): void {
   })
 }
 
+/**
+ * One timer for all commands: ioredis' own `commandTimeout` sets one for each and, when it takes it away, turns the command into a slow
+ * object ten times as large.
+ */
+function timeOutTogether(redis: Redis, limitMs: number): void {
+  /** Oldest first. */
+  const waiting = new Map<Command, number>()
+  let timer: NodeJS.Timeout | undefined
+  const look = (): void => {
+    timer = undefined
+    const now = monotonicMs()
+    for (const [command, deadline] of waiting) {
+      if (deadline > now) {
+        timer = setTimeout(look, Math.ceil(deadline - now)).unref()
+        return
+      }
+      command.reject(new Error('Command timed out'))
+    }
+  }
+  const send = redis.sendCommand.bind(redis)
+  redis.sendCommand = (command, stream) => {
+    // Not when it is sent again after a reconnect: its time goes on.
+    if (!waiting.has(command)) {
+      waiting.set(command, monotonicMs() + limitMs)
+      timer ??= setTimeout(look, limitMs).unref()
+      const { resolve, reject } = command
+      command.resolve = (reply) => {
+        waiting.delete(command)
+        resolve(reply)
+      }
+      command.reject = (error) => {
+        waiting.delete(command)
+        reject(error)
+      }
+    }
+    return send(command, stream)
+  }
+}
+
 /** A further connection to the same Redis, for pub/sub. */
 export function connectSubscriber(redis: Redis, log: Log): Redis {
-  const { commandTimeout: _none, replyMapping: _default, ...options } = redis.options
+  const { replyMapping: _default, ...options } = redis.options
   const subscriber = new Redis({ ...options, ...shared, ...byRole.subscriber, enableOfflineQueue: true })
   logOutages(subscriber, 'subscriber', log)
   return subscriber
