@@ -32,7 +32,8 @@ export const measures: Record<string, Measure> = {
     const at = Date.now()
     const workers = await Promise.all(Array.from({ length: workerCount }, () => fleet.startWorker()))
     await fleet.allConnected()
-    const tookMs = Date.now() - at
+    const tookMs =
+      Math.max(...(await firstTimes(fleet, at, 'session.changed', ({ status }) => status === 'connected')).values()) - at
     const opened = (await fleet.linesSince(at, ['socket.connected'])).map((line) => line.at)
     const cpu = cpuMs([...workers.map(({ pid }) => pid), fleet.sandbox.processId])
     return end(fleet, { tookMs, mostOpensInOneSecond: mostWithin(opened, 1_000), cpuMsPerSession: cpu / sessionCount })
