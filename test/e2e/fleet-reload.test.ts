@@ -50,8 +50,8 @@ async function sendDuring(change: () => Promise<void>) {
 
 /** Workers that hold sessions. */
 async function holdersOfSome(): Promise<number> {
-  const { workers } = await rig.fleet.admin.call<{ workers: { held: number }[] }>('GET', '/v1/fleet')
-  return workers.filter(({ held }) => held > 0).length
+  const { workers } = await rig.fleet.admin.call<{ workers: { sessions: number }[] }>('GET', '/v1/fleet')
+  return workers.filter(({ sessions: held }) => held > 0).length
 }
 
 test('reload, one worker after the other', async () => {
