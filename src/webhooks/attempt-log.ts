@@ -8,15 +8,16 @@ const togetherMs = 10
 const maxTogether = 100
 const againMs = [100, 300, 1_000, 3_000]
 
-interface Batch {
-  records: AttemptRecord[]
-  written: Promise<void>
-  write(): void
+interface Entry {
+  record: AttemptRecord
+  resolve: () => void
+  reject: (error: unknown) => void
 }
 
 export class AttemptLog {
   private readonly deliveries: Pick<DeliveryStore, 'recordAttempts'>
-  private batch: Batch | undefined
+  private waiting: Entry[] = []
+  private timer: NodeJS.Timeout | undefined
 
   constructor(deliveries: Pick<DeliveryStore, 'recordAttempts'>) {
     this.deliveries = deliveries
@@ -24,23 +25,28 @@ export class AttemptLog {
 
   /** Resolves when it is written. @throws AppError `store_unavailable` when the store is away for long */
   record(record: AttemptRecord): Promise<void> {
-    const batch = (this.batch ??= this.begin())
-    batch.records.push(record)
-    if (batch.records.length >= maxTogether) batch.write()
-    return batch.written
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ record, resolve, reject })
+      if (this.waiting.length >= maxTogether) this.flush()
+      else this.timer ??= setTimeout(() => this.flush(), togetherMs)
+    })
   }
 
-  private begin(): Batch {
-    const records: AttemptRecord[] = []
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const write = () => {
-      clearTimeout(timer)
-      if (this.batch?.records === records) this.batch = undefined
-      resolve()
+  private flush(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    void this.write(this.waiting.splice(0))
+  }
+
+  /** Never throws. What one of them is refused for, the others shall not be sent again for. */
+  private async write(entries: readonly Entry[]): Promise<void> {
+    try {
+      await patiently(() => this.deliveries.recordAttempts(entries.map(({ record }) => record)))
+      for (const { resolve } of entries) resolve()
+    } catch (error) {
+      if (entries.length === 1 || hasCode(error, 'store_unavailable')) for (const { reject } of entries) reject(error)
+      else for (const entry of entries) await this.write([entry])
     }
-    const timer = setTimeout(write, togetherMs)
-    const written = promise.then(() => patiently(() => this.deliveries.recordAttempts(records)))
-    return { records, written, write }
   }
 }
 
