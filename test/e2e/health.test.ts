@@ -1,5 +1,5 @@
 // Health scores over real workers, two schedulers and a sandbox: who is well, who is ill, and why.
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readHealth } from '../../src/health/read-health.ts'
 import { waitFor } from '../support/wait.ts'
 import { prefix, startWorkerRig, type WorkerRig } from '../support/worker-rig.ts'
@@ -11,7 +11,6 @@ beforeAll(async () => {
   await rig.sandbox.client.addPhone({ phoneNumber: person, autoRead: true })
   await Promise.all([rig.startWorker(), rig.startScheduler(), rig.startScheduler()])
 })
-beforeEach(() => rig.sandbox.client.clearFaults())
 afterAll(async () => {
   if (process.env['SHOW_LOG']) console.log(rig.workers.map((worker) => worker.lines.join('\n')).join('\n'))
   await rig.close()
@@ -35,7 +34,8 @@ const toldLevels = async (id: string) => {
   return events.map(({ data }) => (data['session'] as { health: { level: string } }).health.level)
 }
 
-test('a steady session is healthy, with traffic and without, and nobody is told anything', async () => {
+// Each has sessions of its own, and waits for time to pass: they need not wait for each other.
+test.concurrent('a steady session is healthy, with traffic and without, and nobody is told anything', async () => {
   const id = await pairedSession('254700000201')
   const messages = await Promise.all(Array.from({ length: 10 }, (_, i) => rig.send(id, person, `steady ${i}`)))
   await waitFor('all read', async () => {
@@ -59,7 +59,7 @@ test('a steady session is healthy, with traffic and without, and nobody is told 
   expect(await toldLevels(id)).toEqual([])
 })
 
-test('a flapping session is in the sixties, and says so once', async () => {
+test.concurrent('a flapping session is in the sixties, and says so once', async () => {
   const phoneNumber = '254700000202'
   const id = await pairedSession(phoneNumber)
   await scored(id, 'healthy')
@@ -81,7 +81,7 @@ test('a flapping session is in the sixties, and says so once', async () => {
   expect(await toldLevels(id)).toEqual(['recovering'])
 })
 
-test('pings answered, acks swallowed over several reconnects: critical, with the reason and what was done', async () => {
+test.concurrent('pings answered, acks swallowed over several reconnects: critical, with the reason and what was done', async () => {
   // To oneself nobody sends a receipt; to another the receipt proves each send, and the server is no better for it.
   const [silent, proven] = ['254700000203', '254700000204']
   const sessions = [
@@ -100,6 +100,7 @@ test('pings answered, acks swallowed over several reconnects: critical, with the
     await Promise.all(sessions.map(({ id }) => scored(id, 'critical', 120_000)))
   } finally {
     clearInterval(sender)
+    await rig.sandbox.client.clearFaults()
   }
   for (const { id } of sessions) {
     const view = await health(id)
