@@ -4,6 +4,8 @@ import { hash, randomBytes } from 'node:crypto'
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 export type IdPrefix = 'ses' | 'msg' | 'evt' | 'whk' | 'dlv' | 'key' | 'med' | 'rpl' | 'cmd' | 'req'
 
+/** Two digits at a time. */
+const pairs = Array.from({ length: 1_024 }, (_, n) => `${alphabet[n >> 5]}${alphabet[n & 31]}`)
 const half = 2 ** 40
 
 let lastMs = 0
@@ -28,9 +30,10 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${lastTime}${encode(lastHigh, 8)}${encode(lastLow, 8)}`
 }
 
+/** `length` is even. */
 function encode(value: number, length: number): string {
   let text = ''
-  for (let rest = value; text.length < length; rest = Math.floor(rest / 32)) text = alphabet[rest % 32] + text
+  for (let rest = value; text.length < length; rest = Math.floor(rest / 1_024)) text = pairs[rest % 1_024] + text
   return text
 }
 

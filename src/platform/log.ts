@@ -57,7 +57,12 @@ export function createLog(options: LogOptions): Log {
   if (options.pretty) {
     return pino({ ...settings, transport: { target: 'pino-pretty', options: { colorize: true, ignore: 'pid' } } })
   }
-  if (options.buffered) return pino(settings, destination({ sync: false, minLength: 8_192, periodicFlush: 200 }))
+  if (options.buffered) {
+    const together = { sync: false, minLength: 8_192, periodicFlush: 200, contentMode: 'buffer' } as const
+    // Kept as text, all that waits would be copied and measured anew with every line. The types know texts only.
+    const lines = destination(together) as unknown as { write(line: Buffer): boolean }
+    return pino(settings, { write: (line) => void lines.write(Buffer.from(line)) })
+  }
   return options.destination ? pino(settings, options.destination) : pino(settings)
 }
 
