@@ -80,7 +80,7 @@ export type DeliveryHandler = (
  */
 const lockMs = 4_000
 const lockRenewMs = 1_000
-const stalledCheckMs = 1_000
+const stalledCheckMs = 2_000
 const afterErrorMs = 5_000
 /** A bug or a missing master key: it will not be better in a moment, and each failure is logged with its stack. */
 const afterFaultMs = 60_000
