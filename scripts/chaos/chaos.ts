@@ -97,7 +97,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     if (receiver.forgedCount > 0) history.leftovers.push(`${receiver.forgedCount} webhooks had a wrong signature`)
     const violations = checkHistory(history)
     const stories: string[] = []
-    for (const violation of violations.slice(0, maxStories)) {
+    // One of each rule before a second of any.
+    const firsts = [...Map.groupBy(violations, ({ rule }) => rule).values()].flatMap(([first]) => first ?? [])
+    for (const violation of [...new Set([...firsts, ...violations])].slice(0, maxStories)) {
       stories.push(await tellStory(violation, { history, traffic, dataDir: fleet.config.dataDir }))
     }
     return { ...summarise(history, planned), seed, minutes: options.minutes, sessions: options.sessionCount, violations, stories }

@@ -8,8 +8,9 @@ import { mayBeMissed } from './check/may-be-missed.ts'
 import { readLastSequences, readUnconnected, type CollectDeps } from './collect.ts'
 import { leftInRedis, readShares } from './leftovers.ts'
 
-/** Webhook retries alone may take 5 s, 30 s and 2 min in a row. */
-const deadlineMs = 240_000
+/** Webhook retries alone may take 5 s, 30 s and 2 min in a row; what fails once more waits 10 min, which in a long run one event may. */
+const leastMs = 240_000
+const partOfRun = 0.6
 const evenDeadlineMs = 60_000
 const pollMs = 500
 const unfinished = ['queued', 'sending', 'sent', 'delivered'] as const
@@ -17,8 +18,8 @@ const unfinished = ['queued', 'sending', 'sent', 'delivered'] as const
 const mayStay = new Set<string>(['sent', 'delivered'])
 const page = 200
 
-export async function comeToRest(deps: CollectDeps, progress: (line: string) => void): Promise<void> {
-  const end = performance.now() + deadlineMs
+export async function comeToRest(deps: CollectDeps & { minutes: number }, progress: (line: string) => void): Promise<void> {
+  const end = performance.now() + Math.max(leastMs, deps.minutes * 60_000 * partOfRun)
   const store = await openSqliteStore(deps.fleet.config.sqlitePath)
   const toSelf = new Set(deps.traffic.accepted.flatMap(({ isToSelf, whatsappId }) => (isToSelf ? [whatsappId] : [])))
   const known: Known = { toSelf, inbound: new Set(), lastSequences: new Map(), told: new Map(), toldCount: 0 }

@@ -16,8 +16,8 @@ export function emptyBooks(): EndingBooks {
   return { endings: [], inboundGaps: [], lostWithDevice: [], underWay: new Map() }
 }
 
-/** Beside all that happens to the fleet meanwhile. */
-const endDeadlineMs = 120_000
+/** Beside all that happens to the fleet meanwhile: an emptied Redis forgets how often there was a conflict. */
+const endDeadlineMs = 300_000
 const returnDeadlineMs = 180_000
 const strikeMs = 3_000
 const pollMs = 250

@@ -14,7 +14,7 @@ export interface LinkState {
 export interface LinkRecord {
   port: number
   openedAt: number
-  /** When the last byte came from the worker. */
+  /** When the last byte came from the worker, at the earliest: this process may have been slow to read it. */
   lastByteAt: number
 }
 
@@ -37,11 +37,12 @@ const loss = { part: 0.03, leastMs: 200, mostMs: 1_200 }
 export async function startLink(targetPort: number, random: Random): Promise<Link> {
   const state: LinkState = { bytesPerSecond: null, isLossy: false }
   const records: LinkRecord[] = []
+  const turns = watchTurns()
   const open = new Set<Passage>()
   const server = createServer((client) => {
     const record = { port: client.remotePort ?? 0, openedAt: Date.now(), lastByteAt: 0 }
     records.push(record)
-    const passage = new Passage(client, connect(targetPort, '127.0.0.1'), { state, random, record })
+    const passage = new Passage(client, connect(targetPort, '127.0.0.1'), { state, random, record, turns })
     open.add(passage)
     passage.ended.then(
       () => open.delete(passage),
@@ -59,6 +60,7 @@ export async function startLink(targetPort: number, random: Random): Promise<Lin
     swallow: (share) => part(share).map((passage) => passage.swallow()).length,
     mute: (share) => part(share).map((passage) => passage.mute()).length,
     close: async () => {
+      turns.stop()
       server.close()
       for (const passage of open) passage.cut()
       await once(server, 'close')
@@ -66,10 +68,24 @@ export async function startLink(targetPort: number, random: Random): Promise<Lin
   }
 }
 
+const turnMs = 25
+/** In one turn of the event loop a connection is accepted, in the next its first byte is read: what comes now came after the third last. */
+const turnCount = 3
+
+function watchTurns(): { notBefore: () => number; stop: () => void } {
+  const began: number[] = [Date.now()]
+  const timer = setInterval(() => {
+    began.push(Date.now())
+    if (began.length > turnCount) began.shift()
+  }, turnMs)
+  return { notBefore: () => began[0] ?? 0, stop: () => clearInterval(timer) }
+}
+
 interface PassageDeps {
   state: LinkState
   random: Random
   record: LinkRecord
+  turns: { notBefore: () => number }
 }
 
 class Passage {
@@ -85,7 +101,7 @@ class Passage {
     this.#passing = new Set([client, server])
     this.ended = Promise.all([client, server].map((side) => once(side, 'close').catch(() => undefined))).then(() => undefined)
     client.on('data', () => {
-      deps.record.lastByteAt = Date.now()
+      deps.record.lastByteAt = deps.turns.notBefore()
     })
     this.#carry(client, server, deps)
     this.#carry(server, client, deps)
