@@ -69,8 +69,8 @@ export async function startLink(targetPort: number, random: Random): Promise<Lin
 }
 
 const turnMs = 25
-/** In one turn of the event loop a connection is accepted, in the next its first byte is read: what comes now came after the third last. */
-const turnCount = 3
+/** In one turn of the event loop a connection is accepted, in the next its first byte is read: what comes now came after the third last; one more to be sure. */
+const turnCount = 4
 
 function watchTurns(): { notBefore: () => number; stop: () => void } {
   const began: number[] = [Date.now()]
