@@ -1,10 +1,15 @@
-// How fast sessions come back: workers killed, ended and started, WhatsApp away, sockets deaf. Prints one JSON object.
-// `node scripts/bench/fleet-recovery.ts [--sessions 300] [--workers 3] [--runs 5] [--rate 20] [--ttl 6000] [--only takeover,…]`
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+// How fast sessions come back: workers killed, ended and started, WhatsApp away, sockets deaf. Prints one JSON object;
+// `--write` also puts the table into docs/benchmarks.md.
+// `node scripts/bench/fleet-recovery.ts [--sessions 300] [--workers 3] [--runs 5] [--rate 20] [--ttl 6000] [--only takeover,…] [--write]`
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { loadConfig } from '../../src/platform/config.ts'
+import { projectRoot } from '../support/fleet.ts'
+import { between } from '../support/generated-docs.ts'
 import { measures, type StartFleet } from './recovery/measures.ts'
+import { recoveryTable, type RecoveryReport } from './recovery/report.ts'
 import { endLeftovers } from './rig/leftovers.ts'
 import { describeMachine } from './rig/machine.ts'
 import { provision } from './rig/provision.ts'
@@ -18,6 +23,7 @@ const { values: flags } = parseArgs({
     rate: { type: 'string', default: '20' },
     ttl: { type: 'string', default: '6000' },
     only: { type: 'string' },
+    write: { type: 'boolean' },
   },
 })
 const settings = {
@@ -27,13 +33,16 @@ const settings = {
   ttlMs: Number(flags.ttl),
 }
 const messagesPerSecond = Number(flags.rate)
+const opensPerSecond = loadConfig({}).socketOpensPerSecond
 
 async function main(): Promise<void> {
   const wanted = Object.keys(measures).filter((name) => flags.only === undefined || flags.only.split(',').includes(name))
   if (wanted.length === 0) throw new Error(`no such measure; there are ${Object.keys(measures).join(', ')}.`)
   const dir = await mkdtemp(join(tmpdir(), 'uj-recovery-'))
   const say = (line: string) => process.stderr.write(`  ${line}\n`)
-  const results: Record<string, unknown> = {}
+  const results: RecoveryReport['results'] = {}
+  const at = new Date().toISOString()
+  const loadAtStart = Math.round((loadavg()[0] ?? 0) * 10) / 10
   const { sessionCount, ttlMs } = settings
   try {
     const provisioned = await provision(dir, sessionCount, say)
@@ -41,14 +50,20 @@ async function main(): Promise<void> {
       say(name)
       const start: StartFleet = ({ sessions = sessionCount, isLinked = false } = {}) =>
         startWorkerFleet({ provisioned, dir: join(dir, name), sessionCount: sessions, messagesPerSecond, ttlMs, isLinked })
-      results[name] = await measures[name]?.(start, settings).catch((error: unknown) => ({ failure: String(error) }))
+      const measured = measures[name]?.(start, settings) ?? Promise.resolve({})
+      results[name] = await measured.catch((error: unknown) => ({ failure: String(error) }))
       say(JSON.stringify(results[name]))
     }
   } finally {
     endLeftovers()
     await rm(dir, { recursive: true, force: true, maxRetries: 3 })
   }
-  process.stdout.write(`${JSON.stringify({ machine: describeMachine(), settings, messagesPerSecond, results }, null, 2)}\n`)
+  const report = { machine: describeMachine(), settings, messagesPerSecond, opensPerSecond, at, loadAtStart, results }
+  if (flags.write) {
+    const path = join(projectRoot, 'docs', 'benchmarks.md')
+    await writeFile(path, between(await readFile(path, 'utf8'), 'recovery', recoveryTable(report)))
+  }
+  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
 }
 
 main().then(
