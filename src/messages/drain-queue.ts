@@ -30,6 +30,7 @@ export interface DrainDeps {
   lease: { readonly epoch: number; isTrusted(): boolean }
   /** The attached client is of no more use: close it, and attach another one. It has been detached already. */
   onSocketDead(reason: string): void
+  /** Its lines name the session. */
   log: Log
   ackTimeoutMs: number
 }
@@ -72,7 +73,7 @@ export class SendQueueDrain {
   constructor(deps: DrainDeps, sessionId: string) {
     this.#deps = deps
     this.#sessionId = sessionId
-    this.#log = deps.log.child({ sessionId })
+    this.#log = deps.log
     this.#inFlight = new InFlight({ ...deps, isTrusted: () => deps.lease.isTrusted(), log: this.#log })
     const { redis, prefix } = deps.queues
     this.#pacer = new SessionPacer({ ...deps, redis, prefix, epoch: deps.lease.epoch, log: this.#log }, sessionId)
@@ -275,7 +276,7 @@ export class SendQueueDrain {
       if (outcome.kind === 'rejected' && outcome.code === 'reach_out_restricted') this.#pacer.restrict(outcome.untilMs)
       return outcome
     }
-    const deps = { ...this.#deps, epoch: this.#deps.lease.epoch, deliver, ending: this.#ending.signal, log: this.#log }
+    const deps = { ...this.#deps, deliver, isTyping: this.#pacer.isTyping, ending: this.#ending.signal, log: this.#log }
     try {
       return await this.#inFlight.track(() => sendMessage(deps, this.#sessionId, job.id as string))
     } finally {
