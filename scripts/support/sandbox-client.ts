@@ -10,6 +10,8 @@ export interface SandboxPhone {
   unread: number
   /** Messages that arrived, could not be decrypted and were asked for again. */
   waiting: number
+  /** Who was seen typing, oldest first; `endedAt` null: now. */
+  typing: { from: string; at: string; endedAt: string | null }[]
   counts: { frames: number; distinctIds: number; duplicates: number; orderViolations: number; decryptFailures: number }
 }
 

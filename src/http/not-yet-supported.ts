@@ -8,7 +8,6 @@ type SettingsInput = { [K in keyof SessionSettings]?: SessionSettings[K] | undef
 /** @throws AppError `not_yet_supported` */
 export function checkSettings(settings: SettingsInput | undefined): void {
   const paths: string[] = []
-  if (settings?.typing) paths.push('settings.typing')
   if (settings?.proxyUrl != null) paths.push('settings.proxyUrl')
   refuse(paths)
 }

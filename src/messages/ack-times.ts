@@ -5,6 +5,11 @@ const rememberedCount = 16
 /** More than this later, a message counts as sent later. With what a slot may be used late it is less than the slack of a minute's rate. */
 const unusualMs = 400
 
+/** By how much later than its slot a message counts that takes so long every time. */
+export function countedLateMs(tookMs: number): number {
+  return Math.max(0, tookMs - Math.min(tookMs, unusualMs) - unusualMs)
+}
+
 export interface SentBefore {
   ackedAgoMs: number
   /** Null when its ack took no longer than usual. */

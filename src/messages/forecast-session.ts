@@ -5,10 +5,12 @@ import { monotonicMs } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { MessageRecord, MessageStore, QueuedMessage } from '../store/message-store.ts'
 import type { SessionRecord } from '../store/session-store.ts'
+import { countedLateMs } from './ack-times.ts'
 import { QueueForecast } from './forecast.ts'
 import type { QueuePlace } from './message-view.ts'
 import { dayStart, isNewContact, paceOf, rampFactor } from './pacing.ts'
 import { readPace } from './pacing-script.ts'
+import { typicalTypingMs } from './typing-time.ts'
 
 export interface ForecastDeps {
   messages: Pick<MessageStore, 'listQueue' | 'newContacts' | 'pacingFacts' | 'position'>
@@ -76,10 +78,11 @@ export class SessionForecasts {
   async #unpaced(session: SessionRecord, queued: readonly MessageRecord[], positions: ReadonlyMap<string, number>) {
     const now = Date.now()
     const listed = queued.length > 1 ? await this.#listedPositions(session.id, queued, positions) : positions
+    const eachMs = unpacedMs + (session.settings.typing ? typicalTypingMs(queued) : 0)
     const places = new Map<string, QueuePlace>()
     for (const { id } of queued) {
       const position = listed.get(id) ?? (await this.#deps.messages.position(session.id, id))
-      const estimatedSendAt = position === null || !isSending(session) ? null : now + (position + 1) * unpacedMs
+      const estimatedSendAt = position === null || !isSending(session) ? null : now + position * eachMs + unpacedMs
       places.set(id, { position, estimatedSendAt, hold: null })
     }
     return places
@@ -117,13 +120,13 @@ export class SessionForecasts {
       if (queued.every(({ id, createdAt }) => known.forecast.byId.has(id) || createdAt >= known.madeAt)) return known.forecast
     }
     const madeAt = Date.now()
-    const forecast = await this.#play(session, madeAt)
+    const forecast = await this.#play(session, madeAt, session.settings.typing ? typicalTypingMs(queued) : 0)
     const ageMs = Math.min(forecast.byId.size * agePerRowMs, maxAgeMs)
     this.#known.set(session.id, { forecast, madeAt, until: monotonicMs() + ageMs, settings })
     return forecast
   }
 
-  async #play(session: SessionRecord, now: number): Promise<QueueForecast> {
+  async #play(session: SessionRecord, now: number, typingMs: number): Promise<QueueForecast> {
     const { messages, redis, prefix, fleetPerSecond } = this.#deps
     const [rows, strangers] = await Promise.all([
       messages.listQueue(session.id, maxRows),
@@ -131,14 +134,20 @@ export class SessionForecasts {
     ])
     const recipients = [...new Set(rows.map(({ recipient }) => recipient))].slice(0, maxRecipients)
     const state = await readPace(redis, prefix, session.id, recipients)
-    const pace = paceOf(session, now, null)
+    const paced = paceOf(session, now, null)
+    // A recipient's interval begins when the message before is there.
+    const pace = { ...paced, recipientMs: paced.recipientMs === null ? null : paced.recipientMs + typingMs }
     const base = pace.intervalMs ?? unpacedMs
+    // What leaves late moves the slots after it, as far as the allowance of a burst does not make up for it.
+    const isSlowed = pace.intervalMs !== null && typingMs > 0
+    const lateMs = isSlowed ? Math.max(0, countedLateMs(typingMs + unpacedMs) - (pace.burst - 1) * base) : 0
     const fleetMs = fleetPerSecond === null ? 0 : 1_000 / fleetPerSecond
     return new QueueForecast(
       {
         now,
         pace,
-        intervalAt: (at) => Math.max(base * rampFactor(at, state.rampSince), fleetMs),
+        intervalAt: (at) => Math.max(base * rampFactor(at, state.rampSince) + lateMs, fleetMs),
+        busyMs: typingMs === 0 ? 0 : typingMs + unpacedMs,
         fullAt: state.fullAt ?? now,
         fleetAt: fleetPerSecond === null ? 0 : (state.fleetAt ?? 0),
         recipientFreeAt: new Map(recipients.map((recipient, i) => [recipient, state.recipientNextAt[i] ?? 0])),

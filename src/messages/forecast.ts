@@ -10,6 +10,8 @@ export interface ForecastStart {
   pace: Pace
   /** The interval as it will be then. */
   intervalAt: (at: number) => number
+  /** What one message takes itself: the next can leave no sooner. */
+  busyMs: number
   /** When the session's allowance is whole again. */
   fullAt: number
   /** The fleet gives out no turn before. */
@@ -69,7 +71,10 @@ export class QueueForecast {
   append(row: Pick<QueuedMessage, 'id' | 'priority' | 'recipient' | 'isNewContact'>): Forecast {
     const before = lanes.slice(0, lanes.indexOf(row.priority) + 1)
     const last = Math.max(-Infinity, ...before.map((lane) => this.#lastAt.get(lane) ?? -Infinity))
-    const turn = last === -Infinity ? this.#nextTurn(this.#start.now, this.#start.fullAt) : last + this.#start.intervalAt(last)
+    const turn =
+      last === -Infinity
+        ? this.#nextTurn(this.#start.now, this.#start.fullAt)
+        : last + Math.max(this.#start.intervalAt(last), this.#start.busyMs)
     const sendAt = this.#whenAllowed(row, Math.max(turn, this.#freeAt.get(row.recipient) ?? 0))
     const position = before.reduce((sum, lane) => sum + (this.#counts.get(lane) ?? 0), 0)
     this.#left(row, sendAt)
@@ -140,6 +145,7 @@ export class QueueForecast {
     this.#sentCount += 1
     this.#fullAt = Math.max(this.#fullAt, sendAt) + this.#start.intervalAt(sendAt)
     this.#left(row, sendAt)
+    this.#at = sendAt + this.#start.busyMs
     // Who comes after one that is held back for long need not wait for it.
     if (ownHold === null) this.#lastAt.set(row.priority, sendAt)
   }

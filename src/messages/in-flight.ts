@@ -19,6 +19,7 @@ export class InFlight {
   readonly #deps: InFlightDeps
   /** Settles when the outcome is in the store. */
   #recorded: Promise<void> | null = null
+  #hurry = new AbortController()
   #delivery: { whatsappId: string; sent: Promise<unknown>; settle: (outcome: SendOutcome) => void } | null = null
   /** On the monotonic clock. */
   lastEndedAt = -Infinity
@@ -35,6 +36,7 @@ export class InFlight {
   async track<T>(send: () => Promise<T>): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#recorded = promise
+    this.#hurry = new AbortController()
     try {
       return await send()
     } finally {
@@ -45,15 +47,16 @@ export class InFlight {
     }
   }
 
-  /** Never rejects, and settles soon after the ack's time is over, whatever the client does. */
+  /** Never rejects, and settles soon after the typing and the ack's time are over, whatever the client does. */
   async deliver(client: WhatsAppClient, message: OutgoingMessage): Promise<SendOutcome> {
     // The connection asks the lease once more for every frame; this check only spares the work.
     if (!this.#deps.isTrusted()) return { kind: 'unknown', reason: 'lease_lost' }
     const { promise: byReceipt, resolve: settle } = Promise.withResolvers<SendOutcome>()
     try {
-      const sent = client.send(message, this.#deps.ackTimeoutMs)
+      const sent = client.send(message, this.#deps.ackTimeoutMs, this.#hurry.signal)
       this.#delivery = { whatsappId: message.whatsappId, sent, settle }
-      return await withDeadline(Promise.race([sent, byReceipt]), this.#deps.ackTimeoutMs + marginMs)
+      const withinMs = (message.typingMs ?? 0) + this.#deps.ackTimeoutMs + marginMs
+      return await withDeadline(Promise.race([sent, byReceipt]), withinMs)
     } catch (error) {
       if (!hasCode(error, 'timed_out')) this.#deps.log.error({ err: error }, 'message.send_threw')
       return { kind: 'unknown', reason: 'send_never_settled' }
@@ -70,8 +73,9 @@ export class InFlight {
     await recorded
   }
 
-  /** Resolves when nothing is under way, at the latest `settleMs` after the ack's time is over. */
+  /** Cuts pauses short. Resolves when nothing is under way, at the latest `settleMs` after the ack's time is over. */
   async ended(settleMs: number): Promise<void> {
+    this.#hurry.abort()
     if (this.#recorded) await withDeadline(this.#recorded, this.#deps.ackTimeoutMs + settleMs).catch(() => undefined)
   }
 }

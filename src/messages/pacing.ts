@@ -62,7 +62,7 @@ export function rampFactor(now: number, connectedAt: number | null): number {
 }
 
 /** From the message id, so that every try and every test gets the same: −1 to 1. */
-function jitterOf(messageId: string): number {
+export function jitterOf(messageId: string): number {
   return createHash('sha256').update(messageId).digest().readUInt32BE(0) / 2 ** 31 - 1
 }
 

@@ -8,11 +8,14 @@ import { ackSeconds, sendCount, waitSeconds } from './message-metrics.ts'
 import { isOutcomeUnknown, isSendingTooLong, maxSockets } from './message.ts'
 import { outgoingMessage } from './outgoing-message.ts'
 import { retryStore } from './retry-store.ts'
+import { typingMsOf } from './typing-time.ts'
 
 export interface SendDeps {
   messages: Pick<MessageStore, 'take' | 'advance' | 'get' | 'findByWhatsappId'>
   announce: (published: PublishedEvent[]) => void
-  epoch: number
+  lease: { readonly epoch: number }
+  /** The recipient sees "typing…" first. */
+  isTyping: boolean
   /** Hands it to the socket, unless the lease is gone; bounded. */
   deliver: (message: OutgoingMessage) => Promise<SendOutcome>
   /** Aborts when this holder ends. */
@@ -30,7 +33,7 @@ export type SendVerdict =
 
 /** @throws AppError `stale_epoch`, or what the store throws: the message is then as it was, or `sending` */
 export async function sendMessage(deps: SendDeps, sessionId: string, id: string): Promise<SendVerdict> {
-  const taken = await deps.messages.take({ sessionId, id, epoch: deps.epoch, now: Date.now() }, describeMessage)
+  const taken = await deps.messages.take({ sessionId, id, epoch: deps.lease.epoch, now: Date.now() }, describeMessage)
   switch (taken.outcome) {
     case 'older_first':
       return { kind: 'older_first' }
@@ -48,16 +51,18 @@ export async function sendMessage(deps: SendDeps, sessionId: string, id: string)
 }
 
 async function deliverTaken(deps: SendDeps, message: MessageRecord, resend: boolean): Promise<SendVerdict> {
-  const startedAt = performance.now()
   const { queued, sending } = message.reachedAt
   if (!resend && queued !== undefined && sending !== undefined)
     waitSeconds.observe({ priority: message.priority }, Math.max(0, sending - queued) / 1_000)
-  const outcome = await deps.deliver(await outgoingMessage(deps.messages, message))
+  const outgoing = await outgoingMessage(deps.messages, message)
+  const typingMs = deps.isTyping && !resend ? typingMsOf(message) : 0
+  const startedAt = performance.now()
+  const outcome = await deps.deliver({ ...outgoing, typingMs })
   sendCount.inc({ outcome: outcome.kind })
   const fields = { messageId: message.id, attempt: message.attemptCount, durationMs: Math.round(performance.now() - startedAt) }
   switch (outcome.kind) {
     case 'acked':
-      ackSeconds.observe((performance.now() - startedAt) / 1_000)
+      ackSeconds.observe(Math.max(0, performance.now() - startedAt - typingMs) / 1_000)
       // WhatsApp counts in whole seconds: no time line may run backwards for that.
       await record(deps, message, {
         to: 'sent',

@@ -66,6 +66,11 @@ export class SessionPacer {
     this.#sessionId = sessionId
   }
 
+  /** As it was read before the last message. */
+  get isTyping(): boolean {
+    return this.#session?.settings.typing === true
+  }
+
   /** How long the session may send nothing at all. */
   get waitMs(): number {
     return Math.max(0, this.#notBefore - monotonicMs())

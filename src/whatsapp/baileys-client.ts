@@ -5,6 +5,7 @@ import { quietConsole } from '../platform/quiet-console.ts'
 import { lidOfContact, lookUpContacts } from './contact-lookup.ts'
 import { ownCauses } from './disconnect-reason.ts'
 import { sendAndAwaitAck } from './send-and-await-ack.ts'
+import { showTyping } from './show-typing.ts'
 import { SocketLife, type WhatsAppClientDeps } from './socket-life.ts'
 import type { ClientEvents, OutgoingMessage, SendOutcome, WhatsAppClient } from './whatsapp-client.ts'
 
@@ -39,12 +40,14 @@ class BaileysClient implements WhatsAppClient {
     return this.#life.acks.unackedSince
   }
 
-  async send(message: OutgoingMessage, ackTimeoutMs: number): Promise<SendOutcome> {
+  async send(message: OutgoingMessage, ackTimeoutMs: number, hurry?: AbortSignal): Promise<SendOutcome> {
     const socket = this.#life.openSocket
     if (!socket) return { kind: 'unknown', reason: 'the socket is not open' }
     const { acks } = this.#life
     const onRestricted = () => this.#restricted()
-    return sendAndAwaitAck({ socket, acks, caches: this.#deps.caches, onRestricted }, message, ackTimeoutMs)
+    const type = (jid: string, typingMs: number) =>
+      showTyping({ socket, hurry, whileAlive: (work) => this.#life.whileAlive(work) }, jid, typingMs)
+    return sendAndAwaitAck({ socket, acks, caches: this.#deps.caches, onRestricted, type }, message, ackTimeoutMs)
   }
 
   async requestPairingCode(phoneNumber: string): Promise<string> {

@@ -16,6 +16,14 @@ interface SendDeps {
   caches: SessionCaches
   /** New contacts are closed to this account (463); answers until when, if WhatsApp says so. */
   onRestricted(): Promise<number | null>
+  /** Shows "typing…" there for so long; resolves with what it took. Rejects when the socket ends meanwhile. */
+  type(jid: string, typingMs: number): Promise<number>
+}
+
+/** What one send may still take. Typing is no part of it: the ack's time counts from the frame. */
+interface Limits {
+  deadline: number
+  typingMs: number
 }
 
 /** WhatsApp's error numbers in acks that mean more than "refused". */
@@ -26,14 +34,14 @@ const lidTimeoutMs = 1_000
 const busyPauseMs = 1_000
 const encryptionFailed = 'All encryptions failed'
 
-/** Never rejects; everything in it together takes `timeoutMs` at most, and a little for what comes after the ack. */
+/** Never rejects; everything in it but the typing together takes `timeoutMs` at most, and a little for what comes after the ack. */
 export async function sendAndAwaitAck(deps: SendDeps, message: OutgoingMessage, timeoutMs: number): Promise<SendOutcome> {
-  const deadline = monotonicMs() + timeoutMs
+  const limits = { deadline: monotonicMs() + timeoutMs, typingMs: message.typingMs ?? 0 }
   try {
     for (let pauseMs = busyPauseMs; ; pauseMs *= 2) {
-      const outcome = await sendWithin(deps, message, deadline)
+      const outcome = await sendWithin(deps, message, limits)
       if (outcome.kind !== 'busy') return outcome
-      if (monotonicMs() + pauseMs >= deadline) return { kind: 'unknown', reason: outcome.reason }
+      if (monotonicMs() + pauseMs >= limits.deadline) return { kind: 'unknown', reason: outcome.reason }
       await Promise.race([sleep(pauseMs), deps.acks.closed])
     }
   } catch (error) {
@@ -51,11 +59,11 @@ interface Busy {
   reason: string
 }
 
-async function sendWithin(deps: SendDeps, message: OutgoingMessage, deadline: number): Promise<SendOutcome | Busy> {
+async function sendWithin(deps: SendDeps, message: OutgoingMessage, limits: Limits): Promise<SendOutcome | Busy> {
   const content = toBaileysContent(message)
   let jid: string | null
   try {
-    jid = await destinationOf(deps, message.recipient, deadline)
+    jid = await destinationOf(deps, message.recipient, limits.deadline)
   } catch (error) {
     const why = whyUnsent(error)
     if (!why) throw error
@@ -64,6 +72,12 @@ async function sendWithin(deps: SendDeps, message: OutgoingMessage, deadline: nu
   if (jid === null) {
     return rejected('recipient_not_on_whatsapp', 'The number is not on WhatsApp. Nothing was sent.', null)
   }
+  if (limits.typingMs > 0) {
+    const { typingMs } = limits
+    limits.typingMs = 0
+    limits.deadline += await deps.type(jid, typingMs)
+  }
+  const { deadline } = limits
   let result = await tryOnce(deps, message, jid, content, deadline)
   if (isStale(result)) {
     await forgetDevices(deps, jid)

@@ -21,6 +21,8 @@ export interface OutgoingMessage {
   content: Record<string, unknown>
   replyTo: { whatsappId: string; text: string; fromMe: boolean; participant: string | null } | null
   mentions: string[]
+  /** How long the recipient sees "typing…" before it; absent: not at all. */
+  typingMs?: number
 }
 
 export type SendOutcome =
@@ -78,8 +80,11 @@ export interface ClientEvents {
 
 /** `connect` has been called by the factory; `close` ends it for good. */
 export interface WhatsAppClient {
-  /** Waits for the server's ack, bounded by `ackTimeoutMs`. Never rejects for anything WhatsApp does. One at a time per recipient. */
-  send(message: OutgoingMessage, ackTimeoutMs: number): Promise<SendOutcome>
+  /**
+   * Waits for the server's ack, bounded by `ackTimeoutMs` and what the typing takes before it, which `hurry` cuts short. Never rejects for
+   * anything WhatsApp does. One at a time per recipient.
+   */
+  send(message: OutgoingMessage, ackTimeoutMs: number, hurry?: AbortSignal): Promise<SendOutcome>
   /** Only after the first QR. → `ABCDEFGH`. @throws AppError `session_not_connected`, `timed_out` */
   requestPairingCode(phoneNumber: string): Promise<string>
   /** @throws AppError `socket_closed`, `timed_out` */

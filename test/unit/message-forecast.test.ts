@@ -12,6 +12,7 @@ function start(changes: Partial<ForecastStart> = {}, pace: Partial<ForecastStart
     now,
     pace: { intervalMs: 1_000, burst: 1, recipientMs: null, newContactsPerDay: null, restrictedUntil: 0, ...pace },
     intervalAt: () => pace.intervalMs ?? 1_000,
+    busyMs: 0,
     fullAt: now,
     fleetAt: 0,
     recipientFreeAt: new Map(),

@@ -29,7 +29,13 @@ function sendOver(failures: Error[], timeoutMs = 20_000) {
   })
   const signalRepository = { deleteSession: () => Promise.resolve(), lidMapping: { getLIDForPN: () => Promise.resolve(null) } }
   const socket = { user: { id: '254700000001:1@s.whatsapp.net' }, signalRepository, sendMessage } as unknown as WASocket
-  const deps = { socket, acks, caches: createSessionCaches(), onRestricted: () => Promise.resolve(null) }
+  const deps = {
+    socket,
+    acks,
+    caches: createSessionCaches(),
+    onRestricted: () => Promise.resolve(null),
+    type: () => Promise.resolve(0),
+  }
   return { acks, sendMessage, outcome: sendAndAwaitAck(deps, message, timeoutMs) }
 }
 

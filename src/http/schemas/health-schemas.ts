@@ -36,7 +36,10 @@ const signals = z.object({
   deliveryRate: z.number().min(0).max(1).nullable().meta({
     description: 'Delivered, of the messages that WhatsApp acknowledged more than two minutes ago; null with fewer than five.',
   }),
-  ackLatencyMsP95: z.number().nullable().meta({ description: 'From handing over to acknowledgement, 95th percentile.' }),
+  ackLatencyMsP95: z
+    .number()
+    .nullable()
+    .meta({ description: 'From `sending` to acknowledgement, typing included, 95th percentile.' }),
   unackedSeconds: secondsField.meta({
     description: 'For how long WhatsApp has acknowledged nothing although messages were sent.',
   }),

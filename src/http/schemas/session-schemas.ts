@@ -34,7 +34,7 @@ const settingsShape = {
     .union([z.literal('warmup'), z.int().min(0).max(100_000)])
     .nullable()
     .meta({ description: 'First messages to strangers a day (UTC). `warmup`: 20, rising to 200 within 14 days. null: off.' }),
-  typing: z.boolean().meta({ description: 'Show "typing…" before a message.' }),
+  typing: z.boolean().meta({ description: 'Show "typing…" to people before a text, for as long as suits it (0.5 to 2.5 s).' }),
   maxQueueDepth: z.int().min(1).max(1_000_000).meta({ description: 'Messages that may wait; more are refused with 429.' }),
   markOnline: z.boolean().meta({ description: 'Show the account as online while connected.' }),
   pairingTimeoutSeconds: z.int().min(30).max(86_400).meta({ description: 'How long QR codes are renewed.' }),

@@ -1,5 +1,6 @@
 // `/phones`: adding phones, listing them, linking clients to them and removing those.
 import { z } from 'zod'
+import { isoTime } from '../../platform/clock.ts'
 import type { SandboxNetwork } from '../device.ts'
 import type { Phone } from '../phones/phone.ts'
 import type { PhoneBook } from '../phones/phone-book.ts'
@@ -133,6 +134,12 @@ function presentPhone(phone: Phone, network: SandboxNetwork) {
     /** Arrived, not yet decrypted, asked for again. */
     waiting: chats.waitingCount,
     counts: chats.counts,
+    /** Who was seen typing, the last twenty times; `endedAt` null: now. */
+    typing: phone.typing.list().map(({ from, at, endedAt }) => ({
+      from,
+      at: isoTime(at),
+      endedAt: endedAt === null ? null : isoTime(endedAt),
+    })),
   }
 }
 

@@ -4,8 +4,9 @@ import { chatName } from './phone-panel.js'
 
 const ticks = { pending: 'sending', sent: 'sent', delivered: 'delivered', read: 'read', failed: 'refused' }
 
-export function showConversation(chat, messages, names, read) {
-  byId('chat-title').textContent = chat === undefined ? 'No chat chosen' : chatName(chat, names)
+export function showConversation(chat, messages, names, isTyping, read) {
+  byId('chat-title').textContent =
+    chat === undefined ? 'No chat chosen' : `${chatName(chat, names)}${isTyping ? ' · typing…' : ''}`
   byId('composer').hidden = chat === undefined || chat.includes('@')
   const shown = chat === undefined ? [] : messages.filter((message) => message.chat === chat)
   byId('read-all').hidden = shown.every((message) => message.fromMe || message.read)

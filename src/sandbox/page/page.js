@@ -31,7 +31,8 @@ function render() {
   const names = Object.fromEntries(phones.map((phone) => [phone.phoneNumber, phone.name]))
   showPhones(phones, state.phone, choosePhone)
   showPhone(chosenPhone(), messages, names, { chat, openChat, unlink })
-  showConversation(chat, messages, names, (id) => act(api.read(state.phone, { id })))
+  const isTyping = chosenPhone()?.typing.some(({ from, endedAt }) => from === chat && endedAt === null) === true
+  showConversation(chat, messages, names, isTyping, (id) => act(api.read(state.phone, { id })))
   byId('stats').textContent = stats
     ? `${stats.socketsOpen} connected · ${stats.frames} frames · ${stats.duplicates} duplicates · ${stats.orderViolations} out of order`
     : ''

@@ -7,6 +7,7 @@ import type { ChatLog } from './chat-log.ts'
 import type { GroupKeys } from './group-keys.ts'
 import type { SentLog } from './sent-log.ts'
 import type { SignalKeys } from './signal-keys.ts'
+import type { TypingLog } from './typing-log.ts'
 
 export interface PhoneSettings {
   /** Reads everything at once. */
@@ -21,6 +22,7 @@ export interface PhoneState {
   readonly keys: SignalKeys
   readonly groupKeys: GroupKeys
   readonly chats: ChatLog
+  readonly typing: TypingLog
   readonly sent: SentLog
   /** Retry receipts sent per message that could not be decrypted. */
   readonly retries: Map<string, number>

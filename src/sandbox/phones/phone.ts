@@ -13,6 +13,7 @@ import { sendRead } from './receipts.ts'
 import { sendMessage, type Outgoing } from './send-message.ts'
 import { SentLog, type SentMessage } from './sent-log.ts'
 import { SignalKeys, type SavedSignalKeys } from './signal-keys.ts'
+import { TypingLog } from './typing-log.ts'
 import { welcomeCompanion } from './welcome-companion.ts'
 import type { WorkQueue } from './work-queue.ts'
 
@@ -30,6 +31,7 @@ export class Phone implements PrimaryDevice, PhoneState {
   readonly account: Account
   readonly settings: PhoneSettings
   readonly chats: ChatLog
+  readonly typing = new TypingLog()
   readonly groupKeys: GroupKeys
   readonly sent = new SentLog()
   readonly retries = new Map<string, number>()
@@ -119,7 +121,15 @@ export class Phone implements PrimaryDevice, PhoneState {
     if (stanza.tag === 'message') await receiveMessage(this.#world, this, stanza)
     else if (stanza.tag === 'receipt') await receiveReceipt(this.#world, this, stanza)
     else if (stanza.tag === 'ack') receiveAck(this, stanza)
+    else if (stanza.tag === 'chatstate') this.#seeTyping(stanza)
     else if (stanza.tag === 'notification' && stanza.attrs['type'] === 'devices') this.#forgetRemovedDevices(stanza)
+  }
+
+  #seeTyping({ attrs, content }: BinaryNode): void {
+    const from = resolveDevice(this.#world.network, attrs['from'])?.account.phoneNumber
+    if (from === undefined || !Array.isArray(content)) return
+    if (content.some(({ tag }) => tag === 'composing')) this.typing.begin(from)
+    else this.typing.end(from)
   }
 
   /** A device number may be given to another client later: its old session must not meet it. */

@@ -90,6 +90,7 @@ function apply(
     ...(content.replyTo ? { replyTo: content.replyTo } : {}),
     ...(fromMe ? { status: 'sent' as const } : {}),
   })
+  phone.typing.end(sender.account.phoneNumber)
   if (brokeOrder) world.stats.orderViolations += 1
   return message
 }

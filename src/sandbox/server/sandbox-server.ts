@@ -20,6 +20,7 @@ import { logIn, readRegistration } from './log-in.ts'
 import { answerLinkCode } from './pairing-code.ts'
 import { Pairing, Pairings } from './pairings.ts'
 import { takeMessage } from './take-message.ts'
+import { routeChatState } from './route-chat-state.ts'
 import { routeReceipt } from './route-receipt.ts'
 import { createStats } from './stats.ts'
 import { faultTarget } from './strike.ts'
@@ -151,6 +152,9 @@ export class SandboxServer implements ConnectionEvents {
       case 'ack':
         companion.inbox.acked(node)
         this.ctx.changed()
+        break
+      case 'chatstate':
+        routeChatState(this.ctx, sender, node)
         break
       case 'presence':
         if (node.attrs['name'] !== undefined) companion.pushName = node.attrs['name'].slice(0, 100)

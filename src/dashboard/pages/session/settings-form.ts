@@ -32,6 +32,7 @@ export function readSettings(fields: FormData, before: Settings): Partial<Settin
     burst: pace('burst'),
     perRecipientSeconds: pace('perRecipientSeconds'),
     newContactsPerDay: pace('newContactsPerDay'),
+    typing: fields.has('typing'),
     markOnline: fields.has('markOnline'),
     maxQueueDepth: Number(fields.get('maxQueueDepth')),
     pairingTimeoutSeconds: Number(fields.get('pairingTimeoutSeconds')),

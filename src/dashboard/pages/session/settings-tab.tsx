@@ -63,6 +63,9 @@ export function SettingsTab({ session, onChanged }: TabProps) {
           <fieldset>
             <legend>Behaviour</legend>
             <label>
+              <input type="checkbox" role="switch" name="typing" defaultChecked={settings.typing} /> Show “typing…” before a text
+            </label>
+            <label>
               <input type="checkbox" role="switch" name="markOnline" defaultChecked={settings.markOnline} /> Show the account as
               online
             </label>
