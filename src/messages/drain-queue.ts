@@ -49,7 +49,6 @@ const maxTimerMs = 3_600_000
 export class SendQueueDrain {
   readonly #deps: DrainDeps
   readonly #sessionId: string
-  readonly #log: Log
   readonly #ending = new AbortController()
   readonly #inFlight: InFlight
   readonly #pacer: SessionPacer
@@ -73,10 +72,9 @@ export class SendQueueDrain {
   constructor(deps: DrainDeps, sessionId: string) {
     this.#deps = deps
     this.#sessionId = sessionId
-    this.#log = deps.log
-    this.#inFlight = new InFlight({ ...deps, isTrusted: () => deps.lease.isTrusted(), log: this.#log })
+    this.#inFlight = new InFlight({ ...deps, isTrusted: () => deps.lease.isTrusted(), log: this.#deps.log })
     const { redis, prefix } = deps.queues
-    this.#pacer = new SessionPacer({ ...deps, redis, prefix, epoch: deps.lease.epoch, log: this.#log }, sessionId)
+    this.#pacer = new SessionPacer({ ...deps, redis, prefix, epoch: deps.lease.epoch, log: this.#deps.log }, sessionId)
     this.#held = new HeldMessages({ ...deps, isTrusted: () => deps.lease.isTrusted() }, sessionId)
     this.#stopListening = deps.queues.onReturn(() => {
       this.#mustRecover = true
@@ -189,7 +187,7 @@ export class SendQueueDrain {
       } catch (error) {
         this.#mustRecover = true
         if (this.#ending.signal.aborted || this.#isSuperseded(error)) return
-        this.#log.warn({ err: error }, 'drain.interrupted')
+        this.#deps.log.warn({ err: error }, 'drain.interrupted')
         await sleep(backoffMs(retryPauses, failures), this.#ending.signal)
         failures += 1
       }
@@ -205,7 +203,7 @@ export class SendQueueDrain {
     this.#comparedAt = performance.now()
     this.#recoverNow = false
     for (const resolve of this.#recovered.splice(0)) resolve()
-    if (reclaimedCount > 0 || isRepaired) this.#log.info({ reclaimedCount, isRepaired }, 'queue.recovered')
+    if (reclaimedCount > 0 || isRepaired) this.#deps.log.info({ reclaimedCount, isRepaired }, 'queue.recovered')
   }
 
   /** False when the queue is empty, or the session has to wait. */
@@ -252,7 +250,7 @@ export class SendQueueDrain {
         return true
       case 'older_first':
         await job.moveToWait(token)
-        if (await this.#held.passOver(job.id as string)) this.#log.info({ messageId: job.id }, 'message.stepped_aside')
+        if (await this.#held.passOver(job.id as string)) this.#deps.log.info({ messageId: job.id }, 'message.stepped_aside')
         return true
     }
   }
@@ -276,7 +274,7 @@ export class SendQueueDrain {
       if (outcome.kind === 'rejected' && outcome.code === 'reach_out_restricted') this.#pacer.restrict(outcome.untilMs)
       return outcome
     }
-    const deps = { ...this.#deps, deliver, isTyping: this.#pacer.isTyping, ending: this.#ending.signal, log: this.#log }
+    const deps = { ...this.#deps, deliver, isTyping: this.#pacer.isTyping, ending: this.#ending.signal, log: this.#deps.log }
     try {
       return await this.#inFlight.track(() => sendMessage(deps, this.#sessionId, job.id as string))
     } finally {
@@ -287,7 +285,7 @@ export class SendQueueDrain {
   /** The store knows a higher epoch than our lease has: whoever holds it sends now, we never again. */
   #isSuperseded(error: unknown): boolean {
     if (!hasCode(error, 'stale_epoch')) return false
-    this.#log.warn('drain.superseded')
+    this.#deps.log.warn('drain.superseded')
     this.#end()
     if (this.#client) this.#dropClient(this.#client, 'stale_epoch')
     return true
