@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { loadConfig } from '../src/platform/config.ts'
 import { AppError, hasCode } from '../src/platform/errors.ts'
+import { resealProxies } from '../src/sessions/proxy.ts'
 import { createCredentialVault } from '../src/store/credential-vault.ts'
 import { createKeyRing, type KeyRing } from '../src/store/key-ring.ts'
 import { addMasterKey, forgetOldMasterKeys, lockKeyFile } from '../src/store/master-key-file.ts'
@@ -34,6 +35,13 @@ async function pass(store: Store, keyRing: KeyRing): Promise<Done> {
     done.unreadable.push(...page.unreadable)
     after = page.lastSessionId
     if (page.rewrapped > 0) console.log(`${done.changed} data keys are wrapped anew`)
+  }
+  for (let after: string | null = ''; after !== null;) {
+    const page = await resealProxies({ sessions: store.sessions, keyRing }, pageSize, after)
+    done.changed += page.resealed
+    done.unreadable.push(...page.unreadable)
+    after = page.lastSessionId
+    if (page.resealed > 0) console.log(`${page.resealed} proxies are sealed anew`)
   }
   for (let cursor: string | null = null, isFirst = true; isFirst || cursor !== null; isFirst = false) {
     const page = await resealPage({ endpoints: store.endpoints, keyRing }, pageSize, cursor)

@@ -14,6 +14,7 @@ import type { ClientEvents, SessionCredentials, WhatsAppClient } from '../whatsa
 import { decideNext } from './decide-next.ts'
 import { reconnects } from './fleet-metrics.ts'
 import type { NetworkOutage } from './network-outage.ts'
+import { goesElsewhere, type OpenProxy } from './proxy-route.ts'
 import { Reconnect } from './reconnect.ts'
 import type { SessionState } from './session-state.ts'
 import { SessionSocket, type SocketEnd } from './session-socket.ts'
@@ -36,6 +37,7 @@ export interface ConnectDeps extends LeaseDeps {
   watchdog: Watchdog
   /** The network that this worker is configured for. */
   network: 'whatsapp' | 'sandbox'
+  openProxy: OpenProxy
   openClient: (session: OpenSession, events: ClientEvents) => WhatsAppClient
   log: Log
 }
@@ -53,6 +55,8 @@ interface HeldDeps extends ConnectDeps {
   ready: () => void
 }
 
+/** A send in flight may take this long at a handover; then its outcome is unknown and the next holder sends it again, with the same id. */
+export const finishSendMs = 5_000
 const logOutMs = 5_000
 const tellWhatsAppMs = 15_000
 
@@ -63,6 +67,10 @@ export class SessionConnector {
   #socket: SessionSocket | null = null
   #delay = { ms: 0, mayBeNetwork: false }
   #nextPriority: OpenPriority = 'normal'
+  /** The session as the present try knows it. */
+  #tried: SessionRecord | null = null
+  /** Aborts the present try while it has no socket yet. */
+  #anew = new AbortController()
 
   constructor(deps: HeldDeps) {
     this.#deps = deps
@@ -75,7 +83,9 @@ export class SessionConnector {
   /** One try, from its wait to its end. `attempt` aborts it. Says whether the duty has ended, the lease is another's, or to look again. */
   async connect(record: SessionRecord, attempt: AbortSignal): Promise<'settled' | 'lost' | 'again'> {
     const { state, network, opens, ending } = this.#deps
-    const signal = AbortSignal.any([ending, attempt])
+    this.#tried = record
+    this.#anew = new AbortController()
+    const signal = AbortSignal.any([ending, attempt, this.#anew.signal])
     const isPaired = await this.#isPaired()
     const settle = async (reason: string) =>
       (await state.settle(record.intentRevision, 'disconnected', reason, { pairingStartedAt: null })) ? 'settled' : 'again'
@@ -96,7 +106,7 @@ export class SessionConnector {
       isAsked: signal.aborted,
     })
     if (next.kind !== 'again') return next.kind
-    this.#plan(end, next.isAsked)
+    this.#plan(end, next.isAsked, record.settings.proxyUrl !== null)
     return 'again'
   }
 
@@ -114,6 +124,24 @@ export class SessionConnector {
       if (handshaken) await this.#openToLogOut(record, handshaken, signal)
     } catch (err) {
       log.info({ err }, 'session.logout_not_told')
+    }
+  }
+
+  /** With another proxy than that of the present try, or none any more, it connects anew, after the send in flight. */
+  async settingsChanged(): Promise<void> {
+    const { state, ending, openProxy, drain, log } = this.#deps
+    try {
+      const record = await state.read()
+      const tried = this.#tried
+      if (!record || !tried || ending.aborted || !goesElsewhere(openProxy, tried, record)) return
+      tried.settings = record.settings
+      const socket = this.#socket
+      const anew = this.#anew
+      if (socket?.isOpen) await withDeadline(drain().detach(), finishSendMs).catch(() => undefined)
+      if (socket) socket.replace('proxy_changed')
+      else anew.abort()
+    } catch (err) {
+      if (!ending.aborted) log.warn({ err }, 'session.refresh_failed')
     }
   }
 
@@ -166,8 +194,11 @@ export class SessionConnector {
   ): Promise<SocketEnd> {
     const { outage, drain } = this.#deps
     const { isPaired, pairingEndsAt, handshaken, signal } = options
+    const isProxied = record.settings.proxyUrl !== null
+    // A proxy that hangs must not hold up sessions that go another way.
+    if (isProxied) handshaken()
     const socket = this.#openSocket(record, isPaired, handshaken, () => {
-      outage.succeeded()
+      if (!isProxied) outage.succeeded()
       this.#reconnect.opened(monotonicMs())
       this.#noteConnection('up')
       if (!signal.aborted) this.#deps.opened(socket.client, record.lastConnectedAt !== null)
@@ -216,11 +247,11 @@ export class SessionConnector {
     signal.removeEventListener('abort', close)
   }
 
-  /** When to try next. Many that fail at once do not count against each. */
-  #plan({ cause, wasOpen, wasPaired }: SocketEnd, isAsked: boolean): void {
+  /** When to try next. Many that fail at once do not count against each; through proxies of their own they say nothing of our network. */
+  #plan({ cause, wasOpen, wasPaired }: SocketEnd, isAsked: boolean, isProxied: boolean): void {
     const { outage, log, state, lease } = this.#deps
     const isRestart = cause.action === 'restart' && (wasPaired || cause.code === 0)
-    const mayBeNetwork = !isAsked && (cause.isNetwork || cause.action === 'retry')
+    const mayBeNetwork = !isAsked && !isProxied && (cause.isNetwork || cause.action === 'retry')
     if (mayBeNetwork) outage.failed(lease.sessionId)
     const action = cause.action === 'restart' && !isRestart ? 'retry' : cause.action
     const isOutage = mayBeNetwork && outage.isOn

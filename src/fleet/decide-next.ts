@@ -50,6 +50,8 @@ export async function decideNext(
     case 'none':
       return cause.reason === 'lease_lost' || cause.reason === 'stale_epoch' ? { kind: 'lost' } : { kind: 'again', isAsked }
     case 'restart':
+      if (end.wasOpen && !isAsked) await state.change('reconnecting', cause.reason)
+      return { kind: 'again', isAsked }
     case 'new_refs':
       return { kind: 'again', isAsked }
     case 'retry':

@@ -10,7 +10,7 @@ import { clearLiveSession, type WakeReason } from '../sessions/live-session.ts'
 import { notConnected, serveCommands, type CommandHandlers } from '../sessions/session-command.ts'
 import type { SessionIntent, SessionRecord } from '../store/session-store.ts'
 import type { SessionCredentials } from '../whatsapp/whatsapp-client.ts'
-import { SessionConnector, type ConnectDeps } from './connect-session.ts'
+import { finishSendMs, SessionConnector, type ConnectDeps } from './connect-session.ts'
 import { takeoverSeconds } from './fleet-metrics.ts'
 import { logOutSession, removeSession } from './leave-session.ts'
 import { SessionState } from './session-state.ts'
@@ -23,8 +23,6 @@ export interface RunnerDeps extends ConnectDeps {
   ackTimeoutMs: number
 }
 
-/** A send in flight may take this long at a handover; then its outcome is unknown and the next holder sends it again, with the same id. */
-const finishSendMs = 5_000
 const closeMs = 5_000
 const releaseMs = 16_000
 const pauseAfterErrorMs = 5_000
@@ -103,6 +101,7 @@ export class SessionRunner {
     if (reason === 'intent') void this.#refresh()
     else if (reason === 'command') this.#serve()
     else this.#drain.wake(reason)
+    if (reason === 'settings') void this.#connector.settingsChanged()
   }
 
   /** What the store says is wanted, from a sweep: makes up for a wake-up that was lost. */

@@ -53,6 +53,7 @@ export const replaceCauses = {
   socket_dead: { code: 0, reason: 'no_ack', action: 'retry', isNetwork: false },
   handshake_timed_out: { code: 0, reason: 'handshake_timed_out', action: 'retry', isNetwork: true },
   fresh_codes: { code: 0, reason: 'fresh_codes', action: 'restart', isNetwork: false },
+  proxy_changed: { code: 0, reason: 'proxy_changed', action: 'restart', isNetwork: false },
   done: ownCauses.closed,
 } as const satisfies Record<string, DisconnectRule>
 

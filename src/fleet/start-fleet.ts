@@ -12,12 +12,14 @@ import { openStore } from '../store/open-store.ts'
 import type { Store } from '../store/store.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
 import { createDeliveryQueue } from '../webhooks/delivery-queue.ts'
+import { createGuardPolicy } from '../webhooks/guard-url.ts'
 import { announceEvents } from '../webhooks/publish-event.ts'
 import { createWhatsAppClient } from '../whatsapp/baileys-client.ts'
 import type { ConnectDeps } from './connect-session.ts'
 import { listenUntilDeath, readBootId } from './death-notice.ts'
 import { Fleet } from './fleet.ts'
 import { NetworkOutage } from './network-outage.ts'
+import { createProxyOpener, type OpenProxy } from './proxy-route.ts'
 import { hearOfReturn, tellOfReturn } from './share-network.ts'
 import { SocketOpens } from './socket-opens.ts'
 import { Watchdog } from './watchdog.ts'
@@ -34,7 +36,9 @@ export interface RunningFleet {
 export async function startFleet(config: Config, log: Log): Promise<RunningFleet> {
   await requireRedis(config)
   const store = await openStore(config, log)
-  const vault = createCredentialVault({ credentials: store.credentials, keyRing: createKeyRing(config, log) })
+  const keyRing = createKeyRing(config, log)
+  const vault = createCredentialVault({ credentials: store.credentials, keyRing })
+  const openProxy = createProxyOpener(keyRing, createGuardPolicy(config.webhookAllowedNetworks))
   const { redisPrefix: prefix, leaseTtlMs: ttlMs } = config
   // Leases and live state fail fast: a renewal that waits is worth nothing. BullMQ's commands wait until Redis is back.
   const redis = connectRedis(config, 'producer', log)
@@ -61,7 +65,8 @@ export async function startFleet(config: Config, log: Log): Promise<RunningFleet
     outage,
     watchdog,
     network: config.network,
-    openClient: clientOpener(config, store),
+    openProxy,
+    openClient: clientOpener(config, store, openProxy),
     fleetPerSecond: config.fleetMessagesPerSecond ?? null,
     ackTimeoutMs,
     hostId: config.hostId,
@@ -98,7 +103,7 @@ async function ready(redis: ReturnType<typeof connectRedis>): Promise<void> {
   })
 }
 
-function clientOpener(config: Config, store: Store): ConnectDeps['openClient'] {
+function clientOpener(config: Config, store: Store, openProxy: OpenProxy): ConnectDeps['openClient'] {
   return ({ record, lease, credentials, caches, log }, events) =>
     createWhatsAppClient(
       {
@@ -110,6 +115,7 @@ function clientOpener(config: Config, store: Store): ConnectDeps['openClient'] {
           markOnline: record.settings.markOnline,
         },
         mayWrite: () => lease.isTrusted(),
+        openProxy: () => openProxy(record),
         getMessage: (_recipient, whatsappId) => retryContent(store.messages, record.id, whatsappId),
         hasInbound: async (whatsappId) => {
           const message = await store.messages.findByWhatsappId(record.id, whatsappId)

@@ -1,16 +1,6 @@
 // What the schema has a place for and the product does not do yet: refused by name, never silently ignored.
 import { AppError } from '../platform/errors.ts'
-import type { SessionSettings } from '../store/session-store.ts'
 import { otherContentTypes, type SendMessageBody } from './schemas/message-schemas.ts'
-
-type SettingsInput = { [K in keyof SessionSettings]?: SessionSettings[K] | undefined }
-
-/** @throws AppError `not_yet_supported` */
-export function checkSettings(settings: SettingsInput | undefined): void {
-  const paths: string[] = []
-  if (settings?.proxyUrl != null) paths.push('settings.proxyUrl')
-  refuse(paths)
-}
 
 /**
  * @throws AppError `not_yet_supported` for what will come, `invalid_request` for content that does not fit the type

@@ -11,6 +11,7 @@ import { announceEvents, type AnnounceDeps } from '../webhooks/publish-event.ts'
 import type { SecretBox } from '../webhooks/secret-box.ts'
 import { newKey } from './issue-key.ts'
 import { offerIntent } from './request-intent.ts'
+import { prepareProxy } from './proxy.ts'
 import { sessionView } from './session-view.ts'
 import { newSession } from './session.ts'
 
@@ -38,11 +39,14 @@ interface CreatedSession {
   webhookSecret: string | null
 }
 
-/** @throws AppError `url_not_allowed`, `redis_unavailable` (nothing is stored then), `store_unavailable` */
+/** Takes an admin. @throws AppError `url_not_allowed`, `invalid_request`, `redis_unavailable` (nothing is stored then), `store_unavailable` */
 export async function createSession(deps: CreateDeps, input: CreateInput): Promise<CreatedSession> {
   const now = Date.now()
   const { webhookUrl, ...rest } = input
-  const draft = newSession({ ...rest, id: newId('ses'), now })
+  const id = newId('ses')
+  const wanted = input.settings.proxyUrl ?? null
+  const proxy = await prepareProxy(deps, id, { wanted, current: null, isAdmin: true })
+  const draft = newSession({ ...rest, settings: { ...input.settings, ...proxy }, id, now })
   const key = newKey({ sessionId: draft.id, scopes, expiresAt: null, now })
   const hook =
     webhookUrl === null ? null : await prepareEndpoint(deps, { sessionId: draft.id, url: webhookUrl, events: allEvents })

@@ -13,7 +13,7 @@ export interface SessionView {
   pushName: string | null
   restriction?: { reason: string; until: string }
   health: (Omit<SessionHealth, 'at'> & { at: string }) | null
-  settings: Omit<SessionSettings, 'proxyUrl'> & { proxyUrl?: string }
+  settings: Omit<SessionSettings, 'proxyUrl' | 'sealedProxyUrl'> & { proxyUrl?: string }
   metadata: Record<string, string>
   createdAt: string
   lastConnectedAt: string | null
@@ -21,7 +21,7 @@ export interface SessionView {
 }
 
 export function sessionView(session: SessionRecord): SessionView {
-  const { proxyUrl, ...settings } = session.settings
+  const { proxyUrl, sealedProxyUrl: _, ...settings } = session.settings
   return {
     id: session.id,
     displayName: session.displayName,
@@ -34,7 +34,7 @@ export function sessionView(session: SessionRecord): SessionView {
       ? {}
       : { restriction: { reason: session.restriction.reason, until: isoTime(session.restriction.until) } }),
     health: session.health === null ? null : { ...session.health, at: isoTime(session.health.at) },
-    settings: proxyUrl === null ? settings : { ...settings, proxyUrl: withoutPassword(proxyUrl) },
+    settings: proxyUrl === null ? settings : { ...settings, proxyUrl },
     metadata: session.metadata,
     createdAt: isoTime(session.createdAt),
     lastConnectedAt: isoTimeOrNull(session.lastConnectedAt),
@@ -44,12 +44,4 @@ export function sessionView(session: SessionRecord): SessionView {
 
 function isoTimeOrNull(ms: number | null): string | null {
   return ms === null ? null : isoTime(ms)
-}
-
-/** The password is write-only; that there is one may be seen. */
-function withoutPassword(proxyUrl: string): string {
-  if (!URL.canParse(proxyUrl)) return '***'
-  const url = new URL(proxyUrl)
-  if (url.password !== '') url.password = '***'
-  return url.href
 }

@@ -26,7 +26,10 @@ export interface SessionSettings {
   maxQueueDepth: number
   markOnline: boolean
   pairingTimeoutSeconds: number
+  /** As it is shown: `***` for the password. */
   proxyUrl: string | null
+  /** The whole of it, sealed, base64. */
+  sealedProxyUrl?: string | null
 }
 
 export interface SessionHealth {
@@ -133,6 +136,10 @@ export interface SessionStore {
   ): Promise<Outcome<SessionRecord> | null>
   /** The last step of a deletion, fenced: the session with credentials, keys, endpoints, messages, events and samples. */
   remove(id: string, epoch: number): Promise<void>
+  /** In id order, those of deleted sessions too: they still have to log out. */
+  listSealedProxies(query: { afterId: string; limit: number }): Promise<{ id: string; sealedProxyUrl: string }[]>
+  /** Only while it is still `from`; false when somebody changed it meanwhile. */
+  resealProxy(id: string, from: string, to: string): Promise<boolean>
   /** By the health job; not fenced. */
   setHealth(id: string, health: SessionHealth, describe: Describe<SessionRecord>): Promise<Outcome<SessionRecord> | null>
 }

@@ -25,7 +25,7 @@ export function createGuardedAgent(policy: GuardPolicy): Agent {
     connect: (options, callback) => {
       const host = options.hostname.replace(/^\[|\]$/g, '')
       const port = Number(options.port) || (options.protocol === 'https:' ? 443 : 80)
-      if (!isAllowedPort(port) || (isIP(host) !== 0 && !isAllowedAddress(host, policy))) {
+      if (!mayConnect(host, port, policy)) {
         queueMicrotask(() => callback(notAllowed(), null))
         return
       }
@@ -34,8 +34,13 @@ export function createGuardedAgent(policy: GuardPolicy): Agent {
   })
 }
 
+/** Before a connection: the port, and the host when it is an address (without brackets). Names are `guardedLookup`'s. */
+export function mayConnect(host: string, port: number, policy: GuardPolicy): boolean {
+  return isAllowedPort(port) && (isIP(host) === 0 || isAllowedAddress(host, policy))
+}
+
 /** Lookups hold one of the few threads of the process while they last: each name has one at most. */
-function guardedLookup(policy: GuardPolicy): LookupFunction {
+export function guardedLookup(policy: GuardPolicy): LookupFunction {
   const running = new Map<string, Promise<LookupAddress[]>>()
   const resolve = (hostname: string) => {
     const joined = running.get(hostname)

@@ -109,6 +109,8 @@ export const ownCauses = {
   staleEpoch: { code: 0, reason: 'stale_epoch', action: 'none', isNetwork: false },
   /** No byte can be read after it: the cipher's counters no longer agree. */
   badFrame: { code: 408, reason: 'bad_frame', action: 'retry', isNetwork: false },
+  /** The session's own way, and nobody else's. */
+  proxyFailed: { code: 0, reason: 'proxy_failed', action: 'retry', isNetwork: false },
   notStored: { code: 0, reason: 'not_stored', action: 'retry', isNetwork: false },
   credentialsUnreadable: { code: 0, reason: 'credentials_unreadable', action: 'give_up', isNetwork: false },
 } as const satisfies Record<string, DisconnectRule>

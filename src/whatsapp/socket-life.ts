@@ -13,6 +13,7 @@ import { guardListeners } from './library-faults.ts'
 import { OrderedEvents } from './ordered-events.ts'
 import { toProto, type OutgoingContent } from './outgoing-content.ts'
 import { PendingAcks } from './pending-acks.ts'
+import type { ProxyRoute } from './proxy-tunnel.ts'
 import type { SessionCaches } from './session-caches.ts'
 import { durableSignalRepository } from './signal-repository.ts'
 import type { ClientEvents, SessionCredentials } from './whatsapp-client.ts'
@@ -24,6 +25,8 @@ export interface WhatsAppClientDeps {
   config: ClientConfig
   /** Whether the lease is trusted, now: asked in the same tick as each write to the network. */
   mayWrite(): boolean
+  /** The proxy that the connection goes through, if any; asked once. @throws AppError `credentials_unreadable` */
+  openProxy(): ProxyRoute | null
   /** What was sent under this id, for a phone that could not decrypt it. Null when it is not known. */
   getMessage(recipient: string, whatsappId: string): Promise<OutgoingContent | null>
   /** Whether an inbound message with this id is stored: asked only of what cannot be decrypted. */
@@ -55,6 +58,7 @@ export class SocketLife {
   readonly #connectTimer: NodeJS.Timeout
   readonly #loginTimer: NodeJS.Timeout
   #auth: AuthState | undefined
+  #proxy: ProxyRoute | null = null
   #socket: WASocket | undefined
   #isOpen = false
   /** Not one byte more leaves. */
@@ -74,8 +78,10 @@ export class SocketLife {
     this.#connection = createGuardedConnection({
       url: deps.config.whatsappUrl,
       mayWrite: () => deps.mayWrite(),
+      proxy: () => this.#proxy,
       onConnected: (localPort) => deps.log.info({ localPort }, 'socket.connected'),
       onRefused: () => void this.end(ownCauses.leaseLost, { polite: false }),
+      onProxyFailed: (detail) => void this.end({ ...ownCauses.proxyFailed, detail }, { polite: false }),
     })
     this.#connectTimer = setTimeout(() => {
       void this.end({ ...unreachable, detail: 'no connection in time' }, { polite: false })
@@ -140,6 +146,7 @@ export class SocketLife {
     const onWriteFailed = (error: unknown) => void this.#notStored(error)
     this.#auth = await openAuthState({ credentials, caches, onWriteFailed })
     if (this.#ending) return
+    this.#proxy = this.#deps.openProxy()
     const socket = makeWASocket(
       baileysOptions({
         auth: this.#auth.state,

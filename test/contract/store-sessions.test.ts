@@ -68,6 +68,29 @@ describeStores('sessions', (t) => {
     await expect(t.store.sessions.list({ limit: 2, cursor: 'nonsense' })).rejects.toMatchObject({ code: 'invalid_request' })
   })
 
+  test('sealed proxies are listed in pages, deleted sessions too, and sealed anew only while nobody has changed them', async () => {
+    const sealed = (sealedProxyUrl: string) => ({ ...newSession().session.settings, proxyUrl: 'http://p', sealedProxyUrl })
+    const inputs = [
+      ...['a', 'b', 'c'].map((text) => newSession({ settings: sealed(text) })),
+      newSession({ settings: { ...sealed('d'), proxyUrl: null, sealedProxyUrl: null } }),
+      newSession(),
+    ]
+    for (const input of inputs) await t.store.sessions.create(input, tellsNothing)
+    const ids = inputs.map(({ session }) => session.id)
+    await t.store.sessions.request(ids[1] ?? '', 'delete', 5)
+    const expected = ['a', 'b', 'c'].map((sealedProxyUrl, i) => ({ id: ids[i] ?? '', sealedProxyUrl }))
+    const sorted = expected.toSorted((x, y) => (x.id < y.id ? -1 : 1))
+    const first = await t.store.sessions.listSealedProxies({ afterId: '', limit: 2 })
+    expect(first).toEqual(sorted.slice(0, 2))
+    const rest = await t.store.sessions.listSealedProxies({ afterId: first[1]?.id ?? '', limit: 2 })
+    expect(rest).toEqual(sorted.slice(2))
+    expect(await t.store.sessions.resealProxy(ids[0] ?? '', 'other', 'new')).toBe(false)
+    expect(await t.store.sessions.resealProxy(ids[0] ?? '', 'a', 'new')).toBe(true)
+    const settings = { ...inputs[0]?.session.settings, sealedProxyUrl: 'new' }
+    expect((await t.store.sessions.get(ids[0] ?? ''))?.settings).toEqual(settings)
+    expect((await t.store.sessions.get(ids[2] ?? ''))?.settings).toEqual(inputs[2]?.session.settings)
+  })
+
   test('edit changes what it names and nothing else', async () => {
     const { session } = newSession()
     await t.store.sessions.create({ session, key: newKey(session.id), endpoint: null }, tellsNothing)

@@ -74,17 +74,6 @@ describe('sessions', () => {
     expect(edited.body.metadata).toEqual({ c: '3' })
   })
 
-  test.each([['settings.proxyUrl', { settings: { proxyUrl: 'http://proxy.example:3128' } }]])(
-    '%s is refused by name until it does something',
-    async (path, json) => {
-      const made = await api.call('POST', '/v1/sessions', { key: api.adminKey, json: { displayName: 'X', ...json } })
-      expect(made.body).toMatchObject({ status: 400, code: 'not_yet_supported', errors: [{ path }] })
-      const { id, key } = await makeSession(api)
-      const edited = await api.call('PATCH', `/v1/sessions/${id}`, { key, json })
-      expect(edited.body.code).toBe('not_yet_supported')
-    },
-  )
-
   test('intents are stored, answered 202, and raise the revision', async () => {
     const { id, key } = await makeSession(api)
     for (const intent of ['disconnect', 'connect', 'logout'] as const) {

@@ -36,6 +36,8 @@ async function rig(protocol: 'ws:' | 'wss:', mayWrite: () => boolean) {
   const connection = createGuardedConnection({
     url,
     mayWrite,
+    proxy: () => null,
+    onProxyFailed: () => undefined,
     onConnected: () => undefined,
     onRefused: () => (refusedCount += 1),
   })

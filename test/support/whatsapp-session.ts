@@ -71,6 +71,7 @@ export class WhatsAppSession {
         caches: this.caches,
         config: { whatsappUrl: this.url, whatsappVersion: undefined, markOnline: false },
         mayWrite: () => this.mayWrite,
+        openProxy: () => null,
         getMessage: (_recipient, whatsappId) => {
           this.retriesAnswered.push(whatsappId)
           return Promise.resolve(this.sent.get(whatsappId) ?? null)

@@ -34,6 +34,8 @@ const reasonSentences: Record<string, string> = {
   connection_lost: 'The connection went silent. It is tried again.',
   connection_closed: 'WhatsApp closed the connection. It is tried again.',
   unreachable: 'WhatsApp cannot be reached. Check the network of the machine; it is tried again.',
+  proxy_failed: 'Its proxy cannot be reached, or refuses. Check the proxy and its password; it is tried again, never without it.',
+  proxy_changed: 'It connects anew, by the way that was set.',
   rate_limited: 'WhatsApp asks to slow down. It is tried again after a pause.',
   service_unavailable: 'WhatsApp is not available. It is tried again.',
 }

@@ -8,7 +8,6 @@ import { sessionStatuses, type SessionRecord } from '../../store/session-store.t
 import { parsePhoneNumber } from '../../whatsapp/address.ts'
 import { pageOf, pageQuery, textField } from '../schemas/field-schemas.ts'
 import { createdSessionSchema, createSessionBody, editSessionBody, sessionSchema } from '../schemas/session-schemas.ts'
-import { checkSettings } from '../not-yet-supported.ts'
 import { found, withoutUndefined } from '../found.ts'
 import { defineRoute, sessionIdOf, type Route } from '../route.ts'
 
@@ -34,9 +33,8 @@ export const sessionRoutes: Route[] = [
     answers: {
       201: { description: 'Created.', schema: createdSessionSchema, headers: { Location: 'Where the session is.' } },
     },
-    errors: ['url_not_allowed', 'not_yet_supported', 'redis_unavailable'],
+    errors: ['url_not_allowed', 'redis_unavailable'],
     async handle(deps, { body }) {
-      checkSettings(body.settings)
       const created = await createSession(
         { ...deps, sessions: deps.store.sessions },
         {
@@ -105,14 +103,13 @@ export const sessionRoutes: Route[] = [
     target: 'session',
     body: editSessionBody,
     answers: { 200: { description: 'As it is now.', schema: sessionSchema } },
-    errors: ['not_yet_supported', 'url_not_allowed', 'admin_only'],
+    errors: ['url_not_allowed', 'admin_only'],
     async handle(deps, request) {
       const { settings, ...rest } = request.body
-      checkSettings(settings)
       const edited = await editSession({ ...deps, sessions: deps.store.sessions }, sessionIdOf(request), {
         ...rest,
         settings: settings && withoutUndefined(settings),
-        mayHurry: request.caller?.kind === 'admin',
+        isAdmin: request.caller?.kind === 'admin',
       })
       return { status: 200, body: sessionView(found(edited)) }
     },

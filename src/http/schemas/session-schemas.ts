@@ -40,13 +40,22 @@ const settingsShape = {
   pairingTimeoutSeconds: z.int().min(30).max(86_400).meta({ description: 'How long QR codes are renewed.' }),
 }
 
-const proxyUrl = z.string().max(2_000)
+const proxyUrlInput = z
+  .string()
+  .max(2_000)
+  .nullable()
+  .meta({
+    description:
+      'Connect to WhatsApp through this proxy, never without it: `http://`, `https://` (CONNECT), `socks5://` or `socks5h://`, with user and ' +
+      'password when it wants them. The password is write-only: `***` is shown for it, and the URL sent back so keeps it. null: none. Admin only.',
+  })
 
-const settingsInput = z
-  .strictObject({ ...settingsShape, proxyUrl: proxyUrl.nullable().meta({ description: 'http(s) or socks proxy. Admin only.' }) })
-  .partial()
+const settingsInput = z.strictObject({ ...settingsShape, proxyUrl: proxyUrlInput }).partial()
 
-const settings = z.object({ ...settingsShape, proxyUrl: proxyUrl.optional() })
+const settings = z.object({
+  ...settingsShape,
+  proxyUrl: z.string().optional().meta({ description: 'Its password is shown as `***`.' }),
+})
 
 const displayName = textField(100)
 

@@ -155,6 +155,22 @@ export function createSessions(db: MongoDatabase, places: EventPlaces): SessionS
 
     remove: (id, epoch) => removeSession(db, id, epoch),
 
+    listSealedProxies: ({ afterId, limit }) =>
+      db.read(async () => {
+        const found = await sessions
+          .find({ _id: { $gt: afterId }, 'settings.sealedProxyUrl': { $type: 'string' } }, { settings: 1 })
+          .sort({ _id: 1 })
+          .limit(limit)
+          .lean()
+        return found.map(({ _id: id, settings }) => ({ id, sealedProxyUrl: settings.sealedProxyUrl ?? '' }))
+      }),
+
+    resealProxy: (id, from, to) =>
+      db.write(async () => {
+        const where = { _id: id, 'settings.sealedProxyUrl': from }
+        return (await sessions.updateOne(where, { $set: { 'settings.sealedProxyUrl': to } })).modifiedCount === 1
+      }),
+
     setHealth: (id, health, describe) =>
       told(
         db.transact(id, async (tx) => {

@@ -103,6 +103,26 @@ export function createSessions(db: SqliteDatabase): SessionStore {
 
     remove: (id, epoch) => removeSession(db, id, () => requireEpoch(db, id, epoch)),
 
+    listSealedProxies: ({ afterId, limit }) =>
+      db.read(() =>
+        db
+          .sql(
+            `SELECT id, settings ->> '$.sealedProxyUrl' AS sealedProxyUrl FROM sessions
+             WHERE id > ? AND sealedProxyUrl IS NOT NULL ORDER BY id LIMIT ?`,
+          )
+          .all(afterId, limit)
+          .map((row) => ({ ...row }) as { id: string; sealedProxyUrl: string }),
+      ),
+
+    resealProxy: (id, from, to) =>
+      db.write(() => {
+        const reseal = db.sql(
+          `UPDATE sessions SET settings = json_set(settings, '$.sealedProxyUrl', ?)
+           WHERE id = ? AND settings ->> '$.sealedProxyUrl' = ?`,
+        )
+        return reseal.run(to, id, from).changes === 1
+      }),
+
     setHealth: (id, health, describe) =>
       db.write(() => {
         const session = findSession(db, id)
