@@ -45,7 +45,9 @@ export function ownershipOf(
     // Ports are used again: it is the one that was opened at about that time.
     const own = (byPort.get(line['localPort'] as number) ?? []).filter(({ openedAt }) => Math.abs(openedAt - at) < samePortMs)
     const [link] = own.toSorted((a, b) => Math.abs(a.openedAt - at) - Math.abs(b.openedAt - at))
-    if (link) connections.push({ sessionId, epoch, openedAt: link.openedAt, lastByteAt: link.lastByteAt })
+    if (!link) continue
+    const { openedAt, lastByteAt } = link
+    connections.push({ sessionId, epoch, openedAt, lastByteAt, lagMs: Math.max(0, openedAt - at) })
   }
   return { claims, connections }
 }

@@ -63,8 +63,8 @@ function goodHistory(): History {
     events,
     lastSequences: new Map([[session, events.length]]),
     connections: [
-      { sessionId: session, epoch: 1, openedAt: 50, lastByteAt: 1_900 },
-      { sessionId: session, epoch: 2, openedAt: 2_050, lastByteAt: 9_000 },
+      { sessionId: session, epoch: 1, openedAt: 50, lastByteAt: 1_900, lagMs: 0 },
+      { sessionId: session, epoch: 2, openedAt: 2_050, lastByteAt: 9_000, lagMs: 0 },
     ],
     claims: [
       { sessionId: session, epoch: 1, at: 0, workerPid: 11 },
@@ -235,6 +235,14 @@ describe('what is allowed', () => {
     const history = goodHistory()
     history.connections[0]!.lastByteAt = 2_000
     expect(checkHistory(history)).toEqual([])
+  })
+
+  test('bytes that lay on a busy link as long as the connection had lain there, but no longer', () => {
+    const history = goodHistory()
+    Object.assign(history.connections[0]!, { lastByteAt: 4_000, lagMs: 2_000 })
+    expect(checkHistory(history)).toEqual([])
+    history.connections[0]!.lastByteAt = 4_400
+    expect(checkHistory(history).map(({ rule }) => rule)).toEqual(['stale_frame'])
   })
 })
 

@@ -20,11 +20,11 @@ export function checkFleet({ connections, claims, shares, unconnected, leftovers
 /** From the moment of a higher epoch's claim not one byte may leave through a connection of a lower one. */
 function checkFrames(connections: readonly Connection[], claims: readonly Claim[]): Violation[] {
   const bySession = Map.groupBy(claims, ({ sessionId }) => sessionId)
-  return connections.flatMap(({ sessionId, epoch, openedAt, lastByteAt }) => {
+  return connections.flatMap(({ sessionId, epoch, openedAt, lastByteAt, lagMs }) => {
     const next = (bySession.get(sessionId) ?? [])
       .filter((claim) => claim.epoch > epoch)
       .reduce<Claim | undefined>((first, claim) => (first && first.at <= claim.at ? first : claim), undefined)
-    if (!next || lastByteAt <= next.at + toleranceMs) return []
+    if (!next || lastByteAt <= next.at + toleranceMs + lagMs) return []
     const late = lastByteAt - next.at
     const text =
       `a connection of epoch ${epoch}, opened at ${iso(openedAt)}, wrote ${late} ms after process ${next.workerPid}` +

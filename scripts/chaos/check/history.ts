@@ -71,6 +71,8 @@ export interface Connection {
   epoch: number
   openedAt: number
   lastByteAt: number
+  /** How much later the link took it up than the worker had it: on a busy machine its bytes may lie there for as long. */
+  lagMs: number
 }
 
 /** A worker said that it holds a session from now on. */
