@@ -31,6 +31,7 @@ export interface SandboxMessage {
   status?: 'pending' | 'sent' | 'delivered' | 'read' | 'failed'
   errorCode?: number
   replyTo?: string
+  linkPreview?: { url: string; title: string; description: string }
   edited?: boolean
   deleted?: boolean
   reactions?: Record<string, string>

@@ -3,6 +3,7 @@ import { monotonicMs, sleep, withDeadline } from '../platform/clock.ts'
 import { hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { SendQueueDrain } from '../messages/drain-queue.ts'
+import type { LinkPreviews } from '../messages/link-preview.ts'
 import type { SendQueues } from '../messages/send-queue.ts'
 import type { Lease } from '../sessions/lease.ts'
 import { releaseLeases } from '../sessions/lease-scripts.ts'
@@ -18,6 +19,7 @@ import { SessionState } from './session-state.ts'
 export interface RunnerDeps extends ConnectDeps {
   vault: { forSession(sessionId: string, epoch: number): SessionCredentials }
   queues: SendQueues
+  previews: LinkPreviews
   /** Messages a second of all sessions together; null: no limit. */
   fleetPerSecond: number | null
   ackTimeoutMs: number
@@ -143,13 +145,14 @@ export class SessionRunner {
   }
 
   #newDrain(): SendQueueDrain {
-    const { store, announce, queues, fleetPerSecond, ackTimeoutMs, log } = this.#deps
+    const { store, announce, queues, previews, fleetPerSecond, ackTimeoutMs, log } = this.#deps
     const deps = {
       messages: store.messages,
       sessions: store.sessions,
       fleetPerSecond,
       announce,
       queues,
+      previews,
       incarnation: this.lease.incarnation,
       lease: this.lease,
       onSocketDead: (reason: string) => this.#connector.socket?.replace('socket_dead', reason),

@@ -4,6 +4,7 @@ import type { Log } from '../platform/log.ts'
 import { SharedMetrics } from '../platform/metrics.ts'
 import { closeRedis, connectRedis, requireRedis } from '../platform/redis.ts'
 import { version } from '../platform/version.ts'
+import { LinkPreviews } from '../messages/link-preview.ts'
 import { retryContent } from '../messages/retry-content.ts'
 import { SendQueues } from '../messages/send-queue.ts'
 import { createCredentialVault } from '../store/credential-vault.ts'
@@ -38,13 +39,15 @@ export async function startFleet(config: Config, log: Log): Promise<RunningFleet
   const store = await openStore(config, log)
   const keyRing = createKeyRing(config, log)
   const vault = createCredentialVault({ credentials: store.credentials, keyRing })
-  const openProxy = createProxyOpener(keyRing, createGuardPolicy(config.webhookAllowedNetworks))
+  const policy = createGuardPolicy(config.webhookAllowedNetworks)
+  const openProxy = createProxyOpener(keyRing, policy)
   const { redisPrefix: prefix, leaseTtlMs: ttlMs } = config
   // Leases and live state fail fast: a renewal that waits is worth nothing. BullMQ's commands wait until Redis is back.
   const redis = connectRedis(config, 'producer', log)
   const queueRedis = connectRedis(config, 'worker', log)
   const subscriber = connectRedis(config, 'subscriber', log)
   const queues = new SendQueues(queueRedis, prefix)
+  const previews = new LinkPreviews({ policy })
   const deliveryQueue = createDeliveryQueue(queueRedis, prefix)
   const watchdog = new Watchdog({ log })
   const outage = new NetworkOutage({
@@ -61,12 +64,13 @@ export async function startFleet(config: Config, log: Log): Promise<RunningFleet
     vault,
     announce: (published: PublishedEvent[]) => announceEvents({ deliveryQueue, log }, published),
     queues,
+    previews,
     opens: new SocketOpens({ redis, prefix, perSecond: config.socketOpensPerSecond, log }),
     outage,
     watchdog,
     network: config.network,
     openProxy,
-    openClient: clientOpener(config, store, openProxy),
+    openClient: clientOpener(config, store, openProxy, previews),
     fleetPerSecond: config.fleetMessagesPerSecond ?? null,
     ackTimeoutMs,
     hostId: config.hostId,
@@ -88,6 +92,7 @@ export async function startFleet(config: Config, log: Log): Promise<RunningFleet
       watchdog.close()
       outage.close()
       queues.close()
+      await previews.close()
       await deliveryQueue.close()
       await Promise.all([redis, queueRedis, subscriber].map((connection) => closeRedis(connection)))
       await store.close()
@@ -103,7 +108,7 @@ async function ready(redis: ReturnType<typeof connectRedis>): Promise<void> {
   })
 }
 
-function clientOpener(config: Config, store: Store, openProxy: OpenProxy): ConnectDeps['openClient'] {
+function clientOpener(config: Config, store: Store, openProxy: OpenProxy, previews: LinkPreviews): ConnectDeps['openClient'] {
   return ({ record, lease, credentials, caches, log }, events) =>
     createWhatsAppClient(
       {
@@ -116,7 +121,7 @@ function clientOpener(config: Config, store: Store, openProxy: OpenProxy): Conne
         },
         mayWrite: () => lease.isTrusted(),
         openProxy: () => openProxy(record),
-        getMessage: (_recipient, whatsappId) => retryContent(store.messages, record.id, whatsappId),
+        getMessage: (_recipient, whatsappId) => retryContent(store.messages, record.id, whatsappId, previews),
         hasInbound: async (whatsappId) => {
           const message = await store.messages.findByWhatsappId(record.id, whatsappId)
           return message?.direction === 'inbound'

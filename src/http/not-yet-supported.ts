@@ -8,7 +8,6 @@ import { otherContentTypes, type SendMessageBody } from './schemas/message-schem
 export function checkMessage(body: SendMessageBody): void {
   const paths: string[] = []
   if (body.type !== 'text') paths.push('type')
-  if (body.text?.linkPreview) paths.push('text.linkPreview')
   refuse(paths)
   const foreign = otherContentTypes.filter((type) => body[type] !== undefined)
   const errors = foreign.map((path: string) => ({ path, message: `does not go with the type ${body.type}` }))

@@ -12,7 +12,7 @@ import type { OutgoingMessage, SendOutcome, WhatsAppClient } from '../whatsapp/w
 import { HeldMessages } from './held-messages.ts'
 import { InFlight } from './in-flight.ts'
 import { tellStranded } from './requeue-stranded.ts'
-import { sendMessage, type SendVerdict } from './send-message.ts'
+import { sendMessage, type SendDeps, type SendVerdict } from './send-message.ts'
 import type { SendJob, SendQueues, SendWorker } from './send-queue.ts'
 import { SessionPacer, type PacerDeps } from './session-pacer.ts'
 
@@ -25,6 +25,7 @@ export interface DrainDeps {
   announce: (published: PublishedEvent[]) => void
   /** One for all sessions of the worker, over a 'worker' connection. */
   queues: SendQueues
+  previews: SendDeps['previews']
   incarnation: string
   /** The lease under which this drain was made; a new lease gets a new drain. */
   lease: { readonly epoch: number; isTrusted(): boolean }
@@ -276,7 +277,7 @@ export class SendQueueDrain {
     }
     const deps = { ...this.#deps, deliver, isTyping: this.#pacer.isTyping, ending: this.#ending.signal, log: this.#deps.log }
     try {
-      return await this.#inFlight.track(() => sendMessage(deps, this.#sessionId, job.id as string))
+      return await this.#inFlight.track((hurry) => sendMessage({ ...deps, hurry }, this.#sessionId, job.id as string))
     } finally {
       this.#pacer.acked(job.id as string)
     }

@@ -32,13 +32,13 @@ export class InFlight {
     return this.#recorded !== null
   }
 
-  /** Runs a send from its take to its recorded outcome. */
-  async track<T>(send: () => Promise<T>): Promise<T> {
+  /** Runs a send from its take to its recorded outcome. `hurry` aborts when it is waited for. */
+  async track<T>(send: (hurry: AbortSignal) => Promise<T>): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#recorded = promise
     this.#hurry = new AbortController()
     try {
-      return await send()
+      return await send(this.#hurry.signal)
     } finally {
       this.#recorded = null
       this.#delivery = null

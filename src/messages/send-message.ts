@@ -4,6 +4,7 @@ import type { PublishedEvent } from '../store/event-store.ts'
 import type { MessageRecord, MessageStore, StatusChange } from '../store/message-store.ts'
 import type { OutgoingMessage, SendOutcome } from '../whatsapp/whatsapp-client.ts'
 import { describeMessage } from './message-events.ts'
+import type { LinkPreviews } from './link-preview.ts'
 import { ackSeconds, sendCount, waitSeconds } from './message-metrics.ts'
 import { isOutcomeUnknown, isSendingTooLong, maxSockets } from './message.ts'
 import { outgoingMessage } from './outgoing-message.ts'
@@ -16,6 +17,9 @@ export interface SendDeps {
   lease: { readonly epoch: number }
   /** The recipient sees "typing…" first. */
   isTyping: boolean
+  /** Gives up waiting when `hurry` aborts. */
+  previews: Pick<LinkPreviews, 'previewOf'>
+  hurry: AbortSignal
   /** Hands it to the socket, unless the lease is gone; bounded. */
   deliver: (message: OutgoingMessage) => Promise<SendOutcome>
   /** Aborts when this holder ends. */
@@ -55,9 +59,10 @@ async function deliverTaken(deps: SendDeps, message: MessageRecord, resend: bool
   if (!resend && queued !== undefined && sending !== undefined)
     waitSeconds.observe({ priority: message.priority }, Math.max(0, sending - queued) / 1_000)
   const outgoing = await outgoingMessage(deps.messages, message)
+  const linkPreview = await deps.previews.previewOf(message, deps.hurry, deps.log)
   const typingMs = deps.isTyping && !resend ? typingMsOf(message) : 0
   const startedAt = performance.now()
-  const outcome = await deps.deliver({ ...outgoing, typingMs })
+  const outcome = await deps.deliver({ ...outgoing, ...(linkPreview ? { linkPreview } : {}), typingMs })
   sendCount.inc({ outcome: outcome.kind })
   const fields = { messageId: message.id, attempt: message.attemptCount, durationMs: Math.round(performance.now() - startedAt) }
   switch (outcome.kind) {

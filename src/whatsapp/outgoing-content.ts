@@ -1,18 +1,26 @@
 // What we send, in Baileys' words: for the send itself, and again when a phone could not decrypt it.
-import { generateWAMessage, type AnyMessageContent, type proto, type WAMessage } from '@whiskeysockets/baileys'
+import { generateWAMessage, type AnyMessageContent, type proto, type WAMessage, type WAUrlInfo } from '@whiskeysockets/baileys'
 import { AppError } from '../platform/errors.ts'
 import { jidOfPhoneNumber } from './address.ts'
-import type { OutgoingMessage } from './whatsapp-client.ts'
+import type { LinkPreview, OutgoingMessage } from './whatsapp-client.ts'
 
-export type OutgoingContent = Pick<OutgoingMessage, 'recipient' | 'type' | 'content' | 'replyTo' | 'mentions' | 'whatsappId'>
+export type OutgoingContent = Pick<
+  OutgoingMessage,
+  'recipient' | 'type' | 'content' | 'replyTo' | 'mentions' | 'whatsappId' | 'linkPreview'
+>
 
 /** @throws AppError `not_yet_supported` for a type this client cannot send */
 export function toBaileysContent(message: OutgoingContent): AnyMessageContent {
   const text = message.type === 'text' ? bodyOf(message.content['text']) : undefined
   if (text === undefined) throw new AppError('not_yet_supported', `Messages of type ${message.type} cannot be sent.`)
   // Null, not left out: otherwise Baileys fetches whatever address the text holds.
-  const content = { text, linkPreview: null }
+  const content = { text, linkPreview: message.linkPreview ? urlInfoOf(message.linkPreview) : null }
   return message.mentions.length === 0 ? content : { ...content, mentions: message.mentions.map(jidOfPhoneNumber) }
+}
+
+function urlInfoOf({ matchedText, canonicalUrl, title, description }: LinkPreview): WAUrlInfo {
+  const required = { 'matched-text': matchedText, 'canonical-url': canonicalUrl, title }
+  return description === null ? required : { ...required, description }
 }
 
 export function quotedBy(message: OutgoingContent): { quoted?: WAMessage } {

@@ -12,6 +12,14 @@ export interface SessionCredentials {
   erase(): Promise<void>
 }
 
+export interface LinkPreview {
+  /** The address as the text spells it. */
+  matchedText: string
+  canonicalUrl: string
+  title: string
+  description: string | null
+}
+
 export interface OutgoingMessage {
   /** The WhatsApp id, the same on every try. */
   whatsappId: string
@@ -21,6 +29,8 @@ export interface OutgoingMessage {
   content: Record<string, unknown>
   replyTo: { whatsappId: string; text: string; fromMe: boolean; participant: string | null } | null
   mentions: string[]
+  /** Of the first address in the text; absent: none. */
+  linkPreview?: LinkPreview
   /** How long the recipient sees "typing…" before it; absent: not at all. */
   typingMs?: number
 }

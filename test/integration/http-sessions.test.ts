@@ -205,7 +205,6 @@ describe('messages', () => {
 
   test.each([
     ['type', { type: 'image', text: undefined, image: { url: 'https://example.com/a.png' } }],
-    ['text.linkPreview', { text: { body: 'see https://example.com', linkPreview: true } }],
   ])('%s is refused by name until it does something', async (path, change) => {
     const { key } = await makeSession(api)
     const answer = await api.call('POST', '/v1/messages', { key, json: { ...text('254712345678'), ...change } })

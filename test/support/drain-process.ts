@@ -18,6 +18,7 @@ const drain = new SendQueueDrain(
     fleetPerSecond: null,
     announce: () => undefined,
     queues: new SendQueues(redis, prefix),
+    previews: { previewOf: () => Promise.resolve(null) },
     incarnation: `process-${process.pid}`,
     lease: { epoch: Number(epoch), isTrusted: () => true },
     onSocketDead: () => undefined,

@@ -21,6 +21,9 @@ import { waitFor } from './wait.ts'
 
 const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' })
 
+/** As if no text asked for one. */
+const noPreviews: DrainDeps['previews'] = { previewOf: () => Promise.resolve(null) }
+
 export interface RigDrain {
   drain: SendQueueDrain
   deadSockets: string[]
@@ -131,6 +134,7 @@ export class SendRig {
         fleetPerSecond: null,
         announce: this.announce,
         queues,
+        previews: noPreviews,
         incarnation: `worker-${epoch}`,
         lease,
         onSocketDead: (reason) => void deadSockets.push(reason),

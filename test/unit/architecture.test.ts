@@ -17,6 +17,7 @@ const homes: Record<string, string[]> = {
   'node:sqlite': ['src/store/sqlite/'],
   bullmq: ['src/platform/queue.ts'],
   opossum: ['src/webhooks/'],
+  htmlparser2: ['src/messages/page-head.ts'],
   ws: ['src/sandbox/'],
 }
 

@@ -30,7 +30,10 @@ const laterContents = Object.fromEntries(otherContentTypes.map((type) => [type, 
 
 const text = z.strictObject({
   body: textField(65_536),
-  linkPreview: z.boolean().default(false).meta({ description: '`true` is not supported yet.' }),
+  linkPreview: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'Show title and description of the first http(s) address, when its page can be fetched within 3 s.' }),
 })
 
 const idempotencyKey = /^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$/

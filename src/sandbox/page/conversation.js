@@ -29,6 +29,9 @@ function bubble(message, names, read) {
     { class: `bubble ${message.fromMe ? 'mine' : 'theirs'}${unread ? ' new' : ''}` },
     ...(message.chat.includes('@') && !message.fromMe ? [element('b', {}, chatName(message.from, names))] : []),
     ...(message.type === 'text' ? [] : [element('span', { class: 'kind' }, message.type)]),
+    ...(message.linkPreview
+      ? [element('b', {}, message.linkPreview.title), element('small', {}, message.linkPreview.description)]
+      : []),
     element('p', { class: message.deleted ? 'gone' : false }, text),
     ...(reactions.length > 0 ? [element('span', { class: 'reactions' }, reactions.join(' '))] : []),
     element('footer', {}, ...footer(message, unread, read)),

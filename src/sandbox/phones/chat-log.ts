@@ -1,4 +1,5 @@
 // What one phone shows: messages in order of arrival, de-duplicated by id as the real app does, and the counts of it.
+import type { ShownPreview } from './message-content.ts'
 import { OrderWatch, orderMarker } from './order-watch.ts'
 
 export type OutgoingStatus = 'pending' | 'sent' | 'delivered' | 'read' | 'failed'
@@ -25,6 +26,7 @@ export interface ShownMessage {
   status?: OutgoingStatus
   errorCode?: number
   replyTo?: string
+  linkPreview?: ShownPreview
   edited?: boolean
   deleted?: boolean
   /** Phone number → emoji. */

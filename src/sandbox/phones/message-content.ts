@@ -1,8 +1,15 @@
 // What a decrypted message means to the person who looks at the phone: a type, a text, or a change to an earlier message.
 import { normalizeMessageContent, proto } from '@whiskeysockets/baileys'
 
+/** The card of a link above the text. */
+export interface ShownPreview {
+  url: string
+  title: string
+  description: string
+}
+
 export type Content =
-  | { kind: 'shown'; type: string; text: string; replyTo?: string }
+  | { kind: 'shown'; type: string; text: string; replyTo?: string; linkPreview?: ShownPreview }
   | { kind: 'reaction'; targetId: string; emoji: string }
   | { kind: 'edit'; targetId: string; text: string }
   | { kind: 'delete'; targetId: string }
@@ -32,7 +39,7 @@ export function readContent(message: Inner): Content {
   if (change) return change
   for (const [type, read] of readers) {
     const text = read(inner)
-    if (typeof text === 'string') return { kind: 'shown', type, text, ...replyOf(inner) }
+    if (typeof text === 'string') return { kind: 'shown', type, text, ...replyOf(inner), ...previewOf(inner) }
   }
   const name = Object.entries(inner).find(([key, value]) => value && !notForPeople.has(key))?.[0]
   return name ? { kind: 'shown', type: name.replace(/Message(V\d)?$/, ''), text: '' } : { kind: 'hidden' }
@@ -58,6 +65,11 @@ function replyOf(inner: Inner): { replyTo?: string } {
     if (context?.stanzaId) return { replyTo: context.stanzaId }
   }
   return {}
+}
+
+function previewOf({ extendedTextMessage: text }: Inner): { linkPreview?: ShownPreview } {
+  if (!text?.matchedText || !text.title) return {}
+  return { linkPreview: { url: text.matchedText, title: text.title, description: text.description ?? '' } }
 }
 
 function placeText(place: proto.Message.ILocationMessage): string {

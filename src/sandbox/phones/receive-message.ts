@@ -88,6 +88,7 @@ function apply(
     senderJid: participant ?? from,
     ...(participant ? { groupJid: from } : {}),
     ...(content.replyTo ? { replyTo: content.replyTo } : {}),
+    ...(content.linkPreview ? { linkPreview: content.linkPreview } : {}),
     ...(fromMe ? { status: 'sent' as const } : {}),
   })
   phone.typing.end(sender.account.phoneNumber)
