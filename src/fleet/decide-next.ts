@@ -43,6 +43,8 @@ export async function decideNext(
       : { kind: 'again', isAsked: true }
   const retry = async (): Promise<Next> => {
     if (isPaired && !isAsked) await state.change('reconnecting', cause.reason)
+    // Somebody waits for a code that cannot come before the proxy is put right.
+    else if (!isAsked && cause.reason === 'proxy_failed') await state.change('pairing', cause.reason)
     return { kind: 'again', isAsked }
   }
 

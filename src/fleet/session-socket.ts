@@ -135,7 +135,10 @@ export class SessionSocket {
         this.#deps.handshaken()
         const isFirst = this.pairing?.isReady === false
         this.pairing?.onQr(update)
-        if (isFirst) this.#deps.ready()
+        if (isFirst) {
+          if (record.statusReason !== null) void this.#guarded('qr', () => state.change('pairing', null))
+          this.#deps.ready()
+        }
       },
       paired: (identity) => this.#guarded('paired', () => this.#paired(identity)),
       open: (identity) => this.#guarded('open', () => this.#open(identity)),

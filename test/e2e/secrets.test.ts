@@ -8,6 +8,7 @@ import { createCredentialVault } from '../../src/store/credential-vault.ts'
 import { createKeyRing } from '../../src/store/key-ring.ts'
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 import { startTestFleet, type TestFleet } from '../support/fleet.ts'
+import { startTestProxy, type TestProxy } from '../support/proxies.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { waitFor } from '../support/wait.ts'
 
@@ -29,10 +30,12 @@ const given = {
   queryKey: 'canary-query-key',
   formKey: 'canary-form-key',
   malformed: 'canary-malformed-body',
+  proxyPassword: 'canary-proxy-password',
 }
 
 let test_: TestFleet
 let unwell: Receiver
+let proxy: TestProxy
 /** By name, so that a failure does not print one. */
 const canaries = new Map<string, string>([...Object.entries(words), ...Object.entries(given)])
 /** Codes that link a phone: allowed in the few Redis keys that exist to hold them, for as long as they are good. */
@@ -40,12 +43,14 @@ const codes = new Map<string, string>()
 const problems: string[] = []
 beforeAll(async () => {
   unwell = await startReceiver()
+  proxy = await startTestProxy('http')
   unwell.answerWith((request) => ({ status: 500, body: request.body }))
   test_ = await startTestFleet({ sessions: 1, env: { LOG_LEVEL: 'trace' } })
 }, 90_000)
 afterAll(async () => {
   await test_.close()
   await unwell.close()
+  await proxy.close()
 })
 
 /** Whatever is answered; problems are kept to be searched. */
@@ -174,6 +179,19 @@ test('no key, secret, code or word is in a log, a metric, a job, a Redis key or 
   const code = await call('POST', '/v1/pairing-code', waiting.apiKey, { phoneNumber: businesses[1] })
   codes.set('pairing code', String(code.body['code']))
   codes.set('bare pairing code', String(code.body['code']).replace('-', ''))
+
+  // A proxy that refuses its password, and is given it again and again.
+  canaries.set('proxy login', Buffer.from(`kiosk:${given.proxyPassword}`).toString('base64'))
+  const proxyUrl = proxy.url(`kiosk:${given.proxyPassword}`)
+  const behind = await call('POST', '/v1/sessions', admin, { displayName: 'Behind', settings: { proxyUrl } })
+  canaries.set('key behind', String(behind.body['apiKey']))
+  const behindNow = async () => JSON.stringify((await call('GET', `/v1/sessions/${String(behind.body['id'])}`, admin)).body)
+  const told407 = await waitFor('the proxy has refused', async () => {
+    const now = await behindNow()
+    return now.includes('proxy_failed') && now
+  })
+  problems.push(told407, JSON.stringify((await call('GET', '/v1/events', admin)).body))
+  await call('POST', '/v1/sessions', admin, { displayName: 'Wrong', settings: { proxyUrl: `${proxyUrl}/way` } })
 
   // Words both ways, refused ones, failed ones, later ones.
   await call('POST', '/v1/messages', key, text(words.outbound), { 'idempotency-key': 'order-1' })

@@ -30,11 +30,11 @@ afterAll(async () => {
   await Promise.all(proxies.map((proxy) => proxy.close()))
 })
 
-async function setProxy(proxyUrl: string | null): Promise<void> {
+async function setProxy(proxyUrl: string | null, sessionId = id): Promise<void> {
   const embeddedCredentialsKeyPath = join(dirname(rig.storePath), 'credentials-key')
   const secretBox = createKeyRing({ credentialsKey: undefined, credentialsKeyFile: undefined, embeddedCredentialsKeyPath }, log)
   const deps = { sessions: rig.store.sessions, secretBox, guardPolicy: loopbackAllowed, redis: rig.commands, prefix, log }
-  await editSession(deps, id, { settings: { proxyUrl }, isAdmin: true })
+  await editSession(deps, sessionId, { settings: { proxyUrl }, isAdmin: true })
 }
 
 const texts = async () => (await rig.sandbox.client.messages(person)).filter(({ fromMe }) => !fromMe).map(({ text }) => text)
@@ -88,3 +88,15 @@ test('a change takes effect on a connection that stands; a proxy that dies is wa
   expect(await texts()).toEqual(['directly', 'by the first', 'by the second', 'waits', 'directly again'])
   expect(worker.lines.join('\n')).not.toContain('mango')
 }, 150_000)
+
+test('a session that is not paired yet says why no code comes, until the proxy lets it through', async () => {
+  const [first] = proxies as [TestProxy]
+  const fresh = await rig.addSession()
+  await waitFor('a code', async () => (await rig.live(fresh)).qr, 30_000)
+  await setProxy(first.url('kiosk:wrong'), fresh)
+  await waitFor('it says why', async () => (await rig.session(fresh)).statusReason === 'proxy_failed', 30_000)
+  expect((await rig.session(fresh)).status).toBe('pairing')
+  await setProxy(first.url(), fresh)
+  await waitFor('it says nothing any more', async () => (await rig.session(fresh)).statusReason === null, 30_000)
+  await rig.pair(fresh, '254700002952')
+}, 90_000)

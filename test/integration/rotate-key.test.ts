@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createCredentialVault, type CredentialVault } from '../../src/store/credential-vault.ts'
 import { KeyRing } from '../../src/store/key-ring.ts'
+import { openProxyUrl, prepareProxy } from '../../src/sessions/proxy.ts'
 import { openHeaders, openSecrets, sealHeaders, sealSecret } from '../../src/webhooks/endpoint-secrets.ts'
 import { editEndpoint } from '../../src/webhooks/create-endpoint.ts'
 import { createGuardPolicy } from '../../src/webhooks/guard-url.ts'
@@ -17,6 +18,7 @@ import { waitFor } from '../support/wait.ts'
 const log = pino({ level: 'silent' })
 const sessionCount = 200
 const endpointCount = 60
+const proxyCount = 5
 let opened: TestStore & { path: string }
 let keyFile: string
 let ring: KeyRing
@@ -35,6 +37,13 @@ beforeEach(async () => {
   await Promise.all(
     sessions.map((id) => vault.forSession(id, 1).write([{ type: 'creds', id: '', value: Buffer.from(`creds of ${id}`) }])),
   )
+  const guardPolicy = createGuardPolicy(['127.0.0.0/8'])
+  for (const id of sessions.slice(0, proxyCount)) {
+    const record = await opened.store.sessions.get(id)
+    const wanted = `http://kiosk:of-${id}@127.0.0.1:3128`
+    const proxy = await prepareProxy({ secretBox: ring, guardPolicy }, id, { wanted, current: null, isAdmin: true })
+    if (record && proxy) await opened.store.sessions.edit(id, { settings: { ...record.settings, ...proxy } })
+  }
   endpoints = await Promise.all(
     Array.from({ length: endpointCount }, async (_, i) => {
       const record = newEndpoint({ createdAt: i })
@@ -80,6 +89,10 @@ async function expectReadableWith(key: string): Promise<void> {
   const reader = createCredentialVault({ credentials: opened.store.credentials, keyRing: alone })
   for (const id of sessions) {
     expect(Buffer.from((await reader.forSession(id, 1).readCreds()) ?? []).toString()).toMatch(`creds of ${id}`)
+  }
+  for (const id of sessions.slice(0, proxyCount)) {
+    const record = await opened.store.sessions.get(id)
+    expect(record && openProxyUrl(alone, record)?.password).toBe(`of-${id}`)
   }
   const { data } = await opened.store.endpoints.list({ limit: 200 })
   for (const [i, endpoint] of data.toReversed().entries()) {

@@ -50,6 +50,7 @@ export function troubleOf(session: Pick<Session, 'status' | 'statusReason' | 're
   if (session.status === 'connected')
     return session.restriction ? 'WhatsApp does not let it write to new contacts at present.' : null
   if (session.status === 'pending' || session.status === 'connecting') return null
+  if (session.status === 'pairing' && session.statusReason === 'proxy_failed') return reasonSentence(session.statusReason)
   if (session.status === 'pairing') return 'Scan the QR code, or use a pairing code.'
   return reasonSentence(session.statusReason)
 }
