@@ -79,7 +79,9 @@ export const environment = z.object({
     .max(100_000)
     .optional()
     .describe('Messages sent per second, whole fleet. Unset: no limit.'),
-  UJUMBE_WEBHOOK_ALLOWED_NETWORKS: list.describe('CIDRs that webhooks may reach although they are private, separated by commas.'),
+  UJUMBE_WEBHOOK_ALLOWED_NETWORKS: list.describe(
+    'CIDRs that webhooks, proxies and link previews may reach although they are private, separated by commas.',
+  ),
   UJUMBE_SANDBOX_PORT: count(3100, 0, 65535).describe('Port of the sandbox.'),
   UJUMBE_REDIS_PREFIX: z
     .string()
