@@ -36,6 +36,8 @@ export function readSettings(fields: FormData, before: Settings): Partial<Settin
     markOnline: fields.has('markOnline'),
     maxQueueDepth: Number(fields.get('maxQueueDepth')),
     pairingTimeoutSeconds: Number(fields.get('pairingTimeoutSeconds')),
+    proxyUrl: textOf(fields, 'proxyUrl') || null,
   }
-  return Object.fromEntries(Object.entries(after).filter(([name, value]) => before[name as keyof Settings] !== value))
+  const known = { ...before, proxyUrl: before.proxyUrl ?? null }
+  return Object.fromEntries(Object.entries(after).filter(([name, value]) => known[name as keyof Settings] !== value))
 }

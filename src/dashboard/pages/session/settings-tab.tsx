@@ -95,6 +95,21 @@ export function SettingsTab({ session, onChanged }: TabProps) {
                 <small>How long QR codes are renewed.</small>
               </label>
             </div>
+            <label>
+              Proxy
+              <input
+                name="proxyUrl"
+                maxLength={2_000}
+                placeholder="none"
+                defaultValue={settings.proxyUrl ?? ''}
+                aria-describedby="proxyUrl-help"
+                autoComplete="off"
+                spellcheck={false}
+              />
+              <small id="proxyUrl-help">
+                socks5://user:password@host:1080, or http://. Never connected without it. *** stands for the password that is set.
+              </small>
+            </label>
           </fieldset>
           <Problem fault={save.fault} />
           <p>
