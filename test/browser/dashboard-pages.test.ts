@@ -125,6 +125,23 @@ describe.runIf(hasBrowser('the pages of the dashboard'))('the pages of the dashb
       .waitFor()
     expect(troubles).toEqual([])
   })
+
+  it('sets a proxy, shows it without its password, and keeps it when something else is saved', async () => {
+    const { page, troubles } = await openPage(browser, rig.fleet.apiUrl)
+    await signIn(page, rig.fleet.admin.key, `/sessions/${unpaired.id}/settings`)
+    await page.getByLabel('Proxy').fill('socks5://kiosk:mango-7@127.0.0.1:1080')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('Saved').waitFor()
+    await page.reload()
+    expect(await page.getByLabel('Proxy').inputValue()).toBe('socks5://kiosk:***@127.0.0.1:1080')
+    await page.getByLabel('Name').fill('A pharmacy')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('Saved').waitFor()
+    const path = `/v1/sessions/${unpaired.id}`
+    const { settings } = await rig.fleet.admin.call<{ settings: unknown }>('GET', path)
+    expect(settings).toMatchObject({ proxyUrl: 'socks5://kiosk:***@127.0.0.1:1080' })
+    expect(troubles).toEqual([])
+  })
 })
 
 /** As somebody without a mouse gets there; at most once around. */
