@@ -59,6 +59,8 @@ export class ClaimRounds {
   #sweepTimer: NodeJS.Timeout | undefined
   #running: Promise<void> = Promise.resolve()
   #isSweepQueued = false
+  /** The next sweep asks for each lease: something has happened. */
+  #isSweepExact = false
   #isClosed = false
 
   constructor(deps: ClaimRoundsDeps) {
@@ -73,13 +75,20 @@ export class ClaimRounds {
 
   /** Looks at all claimable sessions now (once, however often it is asked meanwhile), and from then on every 15–30 s. */
   sweepNow(): void {
+    this.#isSweepExact = true
+    this.#queueSweep()
+  }
+
+  #queueSweep(): void {
     if (this.#isClosed || this.#isSweepQueued) return
     this.#isSweepQueued = true
     this.#inOrder('sweep', async () => {
       this.#isSweepQueued = false
       clearTimeout(this.#sweepTimer)
-      this.#sweepTimer = setTimeout(() => this.sweepNow(), jittered(sweepMs, sweepJitter))
-      await this.#sweep()
+      this.#sweepTimer = setTimeout(() => this.#queueSweep(), jittered(sweepMs, sweepJitter))
+      const isExact = this.#isSweepExact
+      this.#isSweepExact = false
+      await this.#sweep(isExact)
     })
   }
 
@@ -119,7 +128,7 @@ export class ClaimRounds {
     }
   }
 
-  async #sweep(): Promise<void> {
+  async #sweep(isExact: boolean): Promise<void> {
     const { sessions, held, heartbeat, workers } = this.#deps
     const known = new Set<string>()
     const candidates: Candidate[] = []
@@ -136,14 +145,17 @@ export class ClaimRounds {
       afterId = last.id
     }
     this.#known = known
-    const free = await this.#onlyFree(await this.#unreported(candidates))
+    const free = await this.#onlyFree(isExact ? candidates : await this.#unreported(candidates))
     const mine = free.filter(({ id }) => preferredWorker(id, workers()) === heartbeat.incarnation)
     const isMine = new Set(mine.map(({ id }) => id))
     for (const { id } of free) if (!isMine.has(id)) this.#defer(id, leaveMs.preferred)
     await this.#claim(mine)
   }
 
-  /** What a living worker reports it holds, which may be some seconds old: a session that it has given away since is offered, or found next time. */
+  /**
+   * Without what a living worker reports it holds. The report may be some seconds old: a session it has just given to one that died since is in
+   * it still. So this spares commands where nothing is known to have happened, and nowhere else.
+   */
   async #unreported(candidates: Candidate[]): Promise<Candidate[]> {
     const { workers, heartbeat } = this.#deps
     const others = workers().map(({ incarnation }) => incarnation)

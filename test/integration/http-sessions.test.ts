@@ -203,14 +203,15 @@ describe('messages', () => {
     expect((await api.call('GET', '/v1/messages', { key })).body.data).toHaveLength(1)
   })
 
-  test.each([
-    ['type', { type: 'image', text: undefined, image: { url: 'https://example.com/a.png' } }],
-  ])('%s is refused by name until it does something', async (path, change) => {
-    const { key } = await makeSession(api)
-    const answer = await api.call('POST', '/v1/messages', { key, json: { ...text('254712345678'), ...change } })
-    expect(answer.body).toMatchObject({ status: 400, code: 'not_yet_supported', errors: [{ path }] })
-    expect((await api.call('GET', '/v1/messages', { key })).body.data).toEqual([])
-  })
+  test.each([['type', { type: 'image', text: undefined, image: { url: 'https://example.com/a.png' } }]])(
+    '%s is refused by name until it does something',
+    async (path, change) => {
+      const { key } = await makeSession(api)
+      const answer = await api.call('POST', '/v1/messages', { key, json: { ...text('254712345678'), ...change } })
+      expect(answer.body).toMatchObject({ status: 400, code: 'not_yet_supported', errors: [{ path }] })
+      expect((await api.call('GET', '/v1/messages', { key })).body.data).toEqual([])
+    },
+  )
 
   test('without a worker a live question is answered 409 with Retry-After', async () => {
     const { key } = await makeSession(api, { pairingPhoneNumber: '+254700000001' })

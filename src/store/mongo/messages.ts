@@ -7,7 +7,15 @@ import { acceptMessage, storeInbound } from './accept-message.ts'
 import { newContacts } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import type { EventPlaces } from './event-places.ts'
-import { findByWhatsappId, listDeepestQueues, listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
+import {
+  findByWhatsappId,
+  listDeepestQueues,
+  listMessages,
+  listSessionsWithStale,
+  listUnfinished,
+  positionOf,
+  queueState,
+} from './list-messages.ts'
 import { findMessage, saveChange, toMessage } from './message-doc.ts'
 import { listHeld, listQueue, pacingFacts } from './queued-messages.ts'
 import type { MessageDoc } from './schemas.ts'

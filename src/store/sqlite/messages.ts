@@ -4,7 +4,14 @@ import type { MessageRecord, MessageStore } from '../message-store.ts'
 import { acceptMessage, findByWhatsappId, storeInbound } from './accept-message.ts'
 import { newContacts } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
-import { listDeepestQueues, listMessages, listSessionsWithStale, listUnfinished, positionOf, queueState } from './list-messages.ts'
+import {
+  listDeepestQueues,
+  listMessages,
+  listSessionsWithStale,
+  listUnfinished,
+  positionOf,
+  queueState,
+} from './list-messages.ts'
 import { findMessage, saveChange, toMessage } from './message-row.ts'
 import { listHeld, listQueue, pacingFacts } from './queued-messages.ts'
 import { requireEpoch } from './session-row.ts'
