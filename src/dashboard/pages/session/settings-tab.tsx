@@ -107,7 +107,8 @@ export function SettingsTab({ session, onChanged }: TabProps) {
                 spellcheck={false}
               />
               <small id="proxyUrl-help">
-                socks5://user:password@host:1080, or http://. Never connected without it. *** stands for the password that is set.
+                socks5://user:password@host:1080, or the same with http. Never connected without it. *** stands for the password
+                that is set.
               </small>
             </label>
           </fieldset>
