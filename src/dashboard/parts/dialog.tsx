@@ -1,6 +1,6 @@
 // Dialogs on the browser's own <dialog>: focus stays inside, Escape closes, focus returns to where it was.
 import type { ComponentChildren } from 'preact'
-import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { Problem } from './states.tsx'
 import { useTask } from '../api/use-task.ts'
 
@@ -16,7 +16,8 @@ export function Dialog({ title, onClose, children, isWide = false }: DialogProps
   const titleId = useId()
   // Before anything inside takes the focus.
   const [before] = useState(() => document.activeElement)
-  useEffect(() => {
+  // A layout effect: its end runs with the removal itself, so that no key press falls between the dialog and where focus was.
+  useLayoutEffect(() => {
     const dialog = box.current
     if (!dialog) return
     dialog.showModal()
