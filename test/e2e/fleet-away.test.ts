@@ -6,7 +6,7 @@ import { quarantineKey } from '../../src/sessions/session-keys.ts'
 import { areConnected, pairSessions } from '../support/holders.ts'
 import { arrivals, sendSteadily, shownAndAccepted } from '../support/steady-traffic.ts'
 import { waitFor } from '../support/wait.ts'
-import { prefix, startWorkerRig, type WorkerRig } from '../support/worker-rig.ts'
+import { logged, prefix, startWorkerRig, type WorkerRig } from '../support/worker-rig.ts'
 
 const ttlMs = 3_000
 let rig: WorkerRig
@@ -69,16 +69,20 @@ test('a worker is killed while Redis is away, and Redis comes back empty', async
   await waitFor('takeovers are open again', async () => (await rig.commands.exists(quarantineKey(prefix))) === 0)
 }, 180_000)
 
-test('the store cannot be written for 8 s: what people write meanwhile, and what is sent, is stored once', async () => {
+test('the store cannot be written until requests and a worker are refused: what people write, and what is sent, is stored once', async () => {
   const phones = await Promise.all(ids.map(async (id) => (await rig.session(id)).phoneNumber ?? ''))
   const traffic = sendSteadily(rig, person, ids, 100)
   await arrivals(rig, person, 12)
+  const repeated = () => rig.workers.reduce((sum, worker) => sum + logged(worker, 'store.write_repeated').length, 0)
   const lock = new DatabaseSync(rig.storePath, { timeout: 10_000 })
+  const { refusedCount: refusedBefore } = traffic
+  const repeatedBefore = repeated()
   lock.exec('BEGIN IMMEDIATE')
   const written = await Promise.all(
     phones.map((to) => rig.sandbox.client.sendFrom(person, { to, text: 'while you could not write it down' })),
   )
-  await sleep(8_000)
+  await waitFor('a request to be refused', () => traffic.refusedCount > refusedBefore, 30_000)
+  await waitFor('a write of a worker to be refused', () => repeated() > repeatedBefore, 30_000)
   lock.exec('ROLLBACK')
   lock.close()
   for (const [index, { id }] of written.entries()) {

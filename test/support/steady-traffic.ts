@@ -5,6 +5,8 @@ import { waitFor } from './wait.ts'
 import type { WorkerRig } from './worker-rig.ts'
 
 export interface SteadyTraffic {
+  /** Up to now. */
+  readonly refusedCount: number
   /** How many were accepted for each session, and how many requests were refused because something was away. */
   stop(): Promise<{ counts: Map<string, number>; refusedCount: number }>
 }
@@ -37,6 +39,9 @@ export function sendSteadily(rig: WorkerRig, person: string, ids: readonly strin
   const done = run()
   done.catch(() => undefined)
   return {
+    get refusedCount() {
+      return refusedCount
+    },
     stop: async () => {
       ending.abort()
       await done
