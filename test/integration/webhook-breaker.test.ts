@@ -105,13 +105,21 @@ describe('breakers in several processes', () => {
     const openUntil = (await new BreakerStates(bench.connection, bench.prefix).read('whk_x')).openUntil
     await waitFor('the time is over', () => Date.now() > openUntil)
     let tries = 0
-    const attempt = async () => {
+    const answered = Promise.withResolvers<string>()
+    const attempt = () => {
       tries += 1
-      await new Promise((resolve) => setTimeout(resolve, 300))
-      return 'good'
+      return answered.promise
     }
-    const outcomes = await Promise.all([...fleet, ...fleet, ...fleet].map((each) => each.run('whk_x', attempt, () => false)))
+    let keptBack = 0
+    const runs = [...fleet, ...fleet, ...fleet].map(async (each) => {
+      const outcome = await each.run('whk_x', attempt, () => false)
+      if (!outcome.ran) keptBack += 1
+      return outcome
+    })
+    await waitFor('each tries or is kept back', () => tries + keptBack === runs.length)
     expect(tries).toBe(1)
+    answered.resolve('good')
+    const outcomes = await Promise.all(runs)
     expect(outcomes.filter((outcome) => outcome.ran)).toEqual([{ ran: true, result: 'good' }])
     await waitFor('all are closed', async () =>
       (await Promise.all(fleet.map((each) => each.blockedUntil('whk_x')))).every((until) => until === 0),
