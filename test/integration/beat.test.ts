@@ -1,29 +1,18 @@
 // Beats with a real Redis: each time is run by one process, never beside itself, and goes on when processes or Redis' data are gone.
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { runBeats } from '../../src/platform/beat.ts'
-import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
 import type { RunningTicks, Tick } from '../../src/platform/run-tick.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { ticksForEachTest, type TickRig } from '../support/ticks-for-each-test.ts'
 import { waitFor } from '../support/wait.ts'
 import { silentLog } from '../support/webhooks.ts'
 
-let redis: TestRedis
-let connection: ReturnType<typeof connectRedis>
-const open: RunningTicks[] = []
-beforeEach(async () => {
-  redis = await startTestRedis()
-  connection = connectRedis(redis.target, 'worker', silentLog)
-})
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((beats) => beats.close(2_000)))
-  await closeRedis(connection)
-  await redis.close()
-})
+let rig: TickRig
+ticksForEachTest((opened) => (rig = opened))
 
 const start = (run: Tick['run'], everyMs = 100): RunningTicks => {
   const beat = { name: 'counting', everyMs, deadlineMs: 20_000, run }
-  const running = runBeats({ redis: connection, prefix: 'bt', log: silentLog }, [beat])
-  open.push(running)
+  const running = runBeats({ redis: rig.connection, prefix: 'bt', log: silentLog }, [beat])
+  rig.running.push(running)
   return running
 }
 
@@ -37,19 +26,21 @@ test('three processes run each time once', async () => {
 })
 
 test('a run that takes longer than its period keeps the others off until it ends', async () => {
-  let running = 0
-  let most = 0
-  let ended = 0
-  const run = async () => {
-    running += 1
-    most = Math.max(most, running)
-    await new Promise((resolve) => setTimeout(resolve, 1_000))
-    running -= 1
-    ended += 1
+  const end = Promise.withResolvers<void>()
+  let runs = 0
+  const run = () => {
+    runs += 1
+    return end.promise
   }
   for (let n = 0; n < 3; n += 1) start(run)
-  await waitFor('three have ended', () => ended >= 3)
-  expect(most).toBe(1)
+  await waitFor('a run', () => runs > 0)
+  // Only a claim sets a key, and who runs makes none.
+  const claims = async () => Number(/cmdstat_set:calls=(\d+)/.exec(await rig.connection.info('commandstats'))?.[1])
+  const before = await claims()
+  await waitFor('the others have tried ten times', async () => runs > 1 || (await claims()) >= before + 10)
+  expect(runs).toBe(1)
+  end.resolve()
+  await waitFor('another run', () => runs > 1)
 })
 
 test('another goes on when one stops: the key of a short run stands for its period only', async () => {
@@ -59,11 +50,11 @@ test('another goes on when one stops: the key of a short run stands for its peri
   start(async () => (counts[1] = (counts[1] ?? 0) + 1))
   await first.close(2_000)
   await waitFor('the other one goes on', () => (counts[1] ?? 0) >= 3)
-  expect(await connection.pttl('bt:beat:counting')).toBeLessThanOrEqual(100)
+  expect(await rig.connection.pttl('bt:beat:counting')).toBeLessThanOrEqual(100)
 })
 
 test('a process killed in a long run holds its beat up for seconds only', async () => {
-  await connection.set('bt:beat:counting', 'a dead one', 'PX', 1_000)
+  await rig.connection.set('bt:beat:counting', 'a dead one', 'PX', 1_000)
   let count = 0
   start(async () => (count += 1))
   await waitFor('a run', () => count >= 1)
@@ -84,8 +75,8 @@ test('beats go on after Redis came back empty', async () => {
   let count = 0
   start(async () => (count += 1))
   await waitFor('a run', () => count >= 1)
-  await redis.kill()
-  await redis.start()
+  await rig.redis.kill()
+  await rig.redis.start()
   const before = count
   await waitFor('runs after the return', () => count >= before + 3, 20_000)
   expect(count).toBeGreaterThan(before)
@@ -94,7 +85,7 @@ test('beats go on after Redis came back empty', async () => {
 test('a time of a beat costs one command', async () => {
   let count = 0
   start(async () => (count += 1), 200)
-  const commands = async () => Number(/total_commands_processed:(\d+)/.exec(await connection.info('stats'))?.[1])
+  const commands = async () => Number(/total_commands_processed:(\d+)/.exec(await rig.connection.info('stats'))?.[1])
   await waitFor('a run', () => count >= 1)
   const before = { commands: await commands(), count }
   await waitFor('ten runs', () => count >= before.count + 10)
