@@ -80,15 +80,21 @@ async function deliverTaken(deps: SendDeps, message: MessageRecord, resend: bool
       await record(deps, message, {
         to: 'failed',
         at: Date.now(),
-        error: { code: outcome.code, detail: outcome.detail },
+        error: failureOf(outcome, resend),
       })
-      deps.log.info({ ...fields, code: outcome.code, ackError: outcome.ackError }, 'message.failed')
+      deps.log.info({ ...fields, code: outcome.code, ackError: outcome.ackError, resend }, 'message.failed')
       return { kind: 'ended' }
     case 'unknown':
       deps.log.info({ ...fields, reason: outcome.reason }, 'message.outcome_unknown')
       if (isOutcomeUnknown(message, Date.now())) await giveUp(deps, message)
       return { kind: 'again', reason: outcome.reason }
   }
+}
+
+/** A refusal says nothing of an earlier try that was never answered: what that one did is unknown, until a receipt tells. */
+function failureOf({ code, detail }: Extract<SendOutcome, { kind: 'rejected' }>, resend: boolean): NonNullable<MessageRecord['error']> {
+  if (!resend) return { code, detail }
+  return { code: 'outcome_unknown', detail: `${detail} An earlier try was never answered: it may or may not have arrived.` }
 }
 
 /** Also a message during which worker after worker dies. */

@@ -1,5 +1,6 @@
 // Draining a send queue, on a real Redis and a real store: order, one at a time, and what follows each outcome of a send.
 import { expect, test } from 'vitest'
+import { describeMessage } from '../../src/messages/message-events.ts'
 import { maxSockets } from '../../src/messages/message.ts'
 import type { SendOutcome } from '../../src/whatsapp/whatsapp-client.ts'
 import { acked, ScriptedClient } from '../support/scripted-client.ts'
@@ -67,6 +68,32 @@ test('without an answer the socket is dead, and the same message with the same i
   expect(deadSockets).toEqual(['no_ack'])
   expect(ids(lost.frames)).toEqual(ids([messages[0]!, messages[1]!, messages[1]!, messages[2]!, messages[3]!]))
   expect(await rig.store.messages.get(rig.sessionId, messages[1]!.id)).toMatchObject({ attemptCount: 2, status: 'sent' })
+})
+
+test('refused when it was sent again, its outcome is unknown: a receipt for the first try still counts', async () => {
+  const { drain, deadSockets } = await rig.hold(1)
+  const refused: SendOutcome = {
+    kind: 'rejected',
+    code: 'rejected_by_whatsapp',
+    detail: 'WhatsApp refused the message with error 500.',
+    ackError: 500,
+    untilMs: null,
+  }
+  const client = new ScriptedClient((_, tryNumber) => (tryNumber === 1 ? { kind: 'unknown', reason: 'no_ack' } : refused))
+  drain.attach(client)
+  const message = await rig.accept('Habari')
+  await waitFor('the socket is reported', () => deadSockets.length === 1)
+  drain.attach(client)
+  await rig.allReach('failed', [message])
+  const failed = await rig.store.messages.get(rig.sessionId, message.id)
+  expect(failed?.error).toMatchObject({ code: 'outcome_unknown', detail: expect.stringMatching(/error 500\. An earlier try/) })
+  await rig.store.messages.advanceByWhatsappId(
+    rig.sessionId,
+    [message.whatsappId],
+    { to: 'read', at: Date.now() },
+    describeMessage,
+  )
+  expect(await rig.store.messages.get(rig.sessionId, message.id)).toMatchObject({ status: 'read', error: null })
 })
 
 test('after ten sockets its outcome is unknown for good and the lane goes on', async () => {

@@ -1,89 +1,8 @@
 // The checker of the chaos run: a good history passes, and each kind of damage planted into it is found.
 import { describe, expect, test } from 'vitest'
 import { checkHistory } from '../../scripts/chaos/check/check-history.ts'
-import { countHistory, countLines, requiredCounts } from '../../scripts/chaos/count-paths.ts'
-import { endings, plannedKinds, planFaults } from '../../scripts/chaos/schedule.ts'
-import { rules, type AcceptedMessage, type History, type Rule } from '../../scripts/chaos/check/history.ts'
-
-const session = 'ses_a'
-const phone = '254711000001'
-
-function accepted(n: number, changes: Partial<AcceptedMessage> = {}): AcceptedMessage {
-  return {
-    messageId: `msg_${n}`,
-    whatsappId: `3EB0${n}`,
-    sessionId: session,
-    lane: 'normal',
-    recipient: phone,
-    requestedAt: n * 100,
-    acceptedAt: n * 100 + 10,
-    isStranger: false,
-    isToSelf: false,
-    ...changes,
-  }
-}
-
-/** Three messages out, one in, all told; the session moved from one worker to another. */
-function goodHistory(): History {
-  const messages = [1, 2, 3].map((n) => accepted(n))
-  const statuses = ['queued', 'sending', 'sent', 'delivered', 'read']
-  const told = messages.flatMap(({ messageId }) => statuses.map((status) => ({ messageId, status, type: `message.${status}` })))
-  const events = [...told, { messageId: 'msg_in', status: 'received', type: 'message.received' }].map((event, index) => ({
-    ...event,
-    webhookId: `evt_${index + 1}`,
-    eventId: `evt_${index + 1}`,
-    sessionId: session,
-    sequence: index + 1,
-  }))
-  return {
-    accepted: messages,
-    refused: [],
-    shown: messages.map(({ whatsappId }) => ({ phone, whatsappId })),
-    // The second one was written twice: the first time without an ack.
-    frames: [1, 2, 2, 3].map((n, index) => ({
-      at: n * 100 + 50,
-      sessionId: session,
-      socket: index < 2 ? 1 : 2,
-      whatsappId: `3EB0${n}`,
-      refusedWith: null,
-      isAcked: index !== 1,
-    })),
-    stored: [
-      ...messages.map(({ messageId, whatsappId }) => ({
-        messageId,
-        whatsappId,
-        sessionId: session,
-        direction: 'outbound' as const,
-        status: 'read',
-        errorCode: null,
-      })),
-      { messageId: 'msg_in', whatsappId: 'IN1', sessionId: session, direction: 'inbound', status: 'received', errorCode: null },
-    ],
-    inbound: [{ whatsappId: 'IN1', sessionId: session, phone, from: 500, until: 510 }],
-    events,
-    lastSequences: new Map([[session, events.length]]),
-    connections: [
-      { sessionId: session, epoch: 1, openedAt: 50, lastByteAt: 1_900, lagMs: 0 },
-      { sessionId: session, epoch: 2, openedAt: 2_050, lastByteAt: 9_000, lagMs: 0 },
-    ],
-    claims: [
-      { sessionId: session, epoch: 1, at: 0, workerPid: 11 },
-      { sessionId: session, epoch: 2, at: 2_000, workerPid: 12 },
-    ],
-    shares: [
-      { workerPid: 11, held: 10 },
-      { workerPid: 12, held: 11 },
-      { workerPid: 13, held: 9 },
-    ],
-    unconnected: [],
-    leftovers: [],
-    endings: [{ sessionId: session, kind: 'unlink', problem: null }],
-    inboundGaps: [{ sessionId: session, from: 600, until: 700 }],
-    lostWithDevice: [],
-    counts: { kill_worker: 2 },
-    required: ['kill_worker'],
-  }
-}
+import { rules, type History, type Rule } from '../../scripts/chaos/check/history.ts'
+import { goodHistory, phone, session } from '../support/chaos-history.ts'
 
 const damage: { what: string; rule: Rule; plant: (history: History) => void }[] = [
   { what: 'a lost message', rule: 'lost', plant: (h) => void h.shown.splice(1, 1) },
@@ -98,6 +17,15 @@ const damage: { what: string; rule: Rule; plant: (history: History) => void }[] 
   },
   { what: 'two first frames in the wrong order', rule: 'reordered', plant: (h) => void (h.frames = h.frames.toReversed()) },
   { what: 'a failure without a cause', rule: 'failed', plant: (h) => failFirst(h, 'outcome_unknown') },
+  {
+    what: 'a message that was shown, refused later, and of which no receipt was heeded',
+    rule: 'failed',
+    plant: (h) => {
+      failFirst(h, 'outcome_unknown')
+      h.frames[0]!.refusedWith = 500
+      h.inboundGaps = []
+    },
+  },
   { what: 'a message that is failed and shown', rule: 'status', plant: (h) => failFirst(h, 'rejected_by_whatsapp') },
   { what: 'a message that never came to its end', rule: 'status', plant: (h) => void (h.stored[2]!.status = 'sending') },
   { what: 'a status that went back', rule: 'status', plant: (h) => swapStatuses(h, 3, 4) },
@@ -188,9 +116,10 @@ describe('what is allowed', () => {
     expect(checkHistory(history)).toEqual([])
   })
 
-  test('a message that WhatsApp refused is not shown', () => {
+  test.each(['rejected_by_whatsapp', 'outcome_unknown'])('a message that WhatsApp refused is not shown: %s', (code) => {
     const history = goodHistory()
-    failFirst(history, 'rejected_by_whatsapp')
+    failFirst(history, code)
+    history.frames[0]!.refusedWith = 500
     history.shown.shift()
     history.events = history.events.map((event) =>
       event.sequence === 5 ? { ...event, status: 'failed', type: 'message.failed' } : event,
@@ -243,56 +172,5 @@ describe('what is allowed', () => {
     expect(checkHistory(history)).toEqual([])
     history.connections[0]!.lastByteAt = 4_400
     expect(checkHistory(history).map(({ rule }) => rule)).toEqual(['stale_frame'])
-  })
-})
-
-describe('what a run went through is counted', () => {
-  const seen = { retryReceipts: 0, quarantines: 0, repeatedRequests: 0 }
-  const frame = (at: number, socket: number) => ({
-    at,
-    socket,
-    sessionId: session,
-    whatsappId: 'A',
-    refusedWith: null,
-    isAcked: true,
-  })
-
-  test.each([
-    { what: 'the next holder', frames: [frame(1_900, 1), frame(2_100, 2)], name: 'repeated_by_next_holder' },
-    { what: 'the same holder on a new socket', frames: [frame(2_100, 2), frame(2_200, 3)], name: 'repeated_on_new_socket' },
-    { what: 'an answer to a retry receipt', frames: [frame(2_100, 2), frame(2_200, 2)], name: 'repeated_on_same_socket' },
-  ])('a repeated id: $what', ({ frames, name }) => {
-    const counts = countHistory({ ...goodHistory(), frames }, seen)
-    const repeats = Object.entries(counts).filter(([key, count]) => key.startsWith('repeated_') && count > 0)
-    expect(repeats).toEqual([[name, 1]])
-  })
-
-  test('log lines, by what they say', () => {
-    const line = (msg: string, fields = {}) => ({ time: '', pid: 1, process: 'session-worker', msg, ...fields })
-    const lines = [
-      line('queue.recovered', { reclaimedCount: 1, isRepaired: false }),
-      line('session.fenced', { reason: 'superseded' }),
-    ]
-    expect(countLines(lines)).toMatchObject({ jobs_reclaimed: 1, queues_repaired: 0, fenced_writes: 1, lease_trust_lost: 0 })
-  })
-
-  test('a long run has to see every kind of fault and of end', () => {
-    const kinds = plannedKinds({ seed: 1, durationMs: 0, sessionCount: 30, workerCount: 3, leaseTtlMs: 6_000 })
-    const required = requiredCounts(kinds, endings)
-    for (const name of [
-      'kill_worker_unacked',
-      'end_session_login_401',
-      'repeated_by_next_holder',
-      'retry_receipts',
-      'quarantines',
-    ])
-      expect(required).toContain(name)
-    expect(new Set(required).size).toBe(required.length)
-  })
-
-  test('the same seed plans the same faults, another one others', () => {
-    const plan = (seed: number) => planFaults({ seed, durationMs: 600_000, sessionCount: 30, workerCount: 3, leaseTtlMs: 6_000 })
-    expect(plan(7)).toEqual(plan(7))
-    expect(plan(8)).not.toEqual(plan(7))
   })
 })

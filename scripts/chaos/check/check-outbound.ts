@@ -51,12 +51,20 @@ function checkStatuses(history: Outbound): Violation[] {
   const { accepted, stored } = history
   const outcomes = storedById(stored)
   const isExcused = mayLackReceipts(history)
+  const refused = new Set(history.frames.flatMap(({ whatsappId, refusedWith }) => (refusedWith === null ? [] : [whatsappId])))
+  const shown = new Set(history.shown.map(({ whatsappId }) => whatsappId))
+  // Refused when it was sent again: what the try before it did only a receipt could tell.
+  const isRefusedLater = (message: AcceptedMessage) =>
+    refused.has(message.whatsappId) && (!shown.has(message.whatsappId) || isExcused(message))
   const violations: Violation[] = []
   for (const message of accepted) {
     const outcome = outcomes.get(message.messageId)
     if (!outcome) continue
     const { status, errorCode } = outcome
-    const isAllowed = allowedFailures.has(errorCode ?? '') || (message.isStranger && errorCode === strangersFailure)
+    const isAllowed =
+      allowedFailures.has(errorCode ?? '') ||
+      (message.isStranger && errorCode === strangersFailure) ||
+      (errorCode === 'outcome_unknown' && isRefusedLater(message))
     if (status === 'failed' && !isAllowed) {
       violations.push({ ...named(message), rule: 'failed', text: `failed with ${errorCode}, which no fault explains` })
     } else if (status !== 'failed' && !arrived.has(status) && !(status === 'sent' && (message.isToSelf || isExcused(message)))) {
