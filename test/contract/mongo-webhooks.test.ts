@@ -48,7 +48,7 @@ describe.skipIf(!hasServer)('webhooks', () => {
     answer?.()
     await waitFor('all have been answered', () => receiver.load.open === 0)
     for (const id of late) await bench.deliveryQueue.add(id, { endpointId, attempt: 0 })
-    await sleep(4_000) // the outage
+    await sleep(4_000) // The length is the point: a job's lock lives so long, and a statement may take longer.
     server.resume()
     await waitFor(
       'all are recorded',
