@@ -38,12 +38,10 @@ export async function editSession(deps: EditDeps, sessionId: string, edit: Sessi
   const { proxyUrl: wanted, ...settings } = edit.settings ?? {}
   const asked = { wanted: wanted ?? null, current: current.settings.proxyUrl, isAdmin: edit.isAdmin }
   const proxy = wanted === undefined ? null : await prepareProxy(deps, sessionId, asked)
-  // Checking a name takes its time: what others set meanwhile must not be undone.
-  const latest = proxy ? ((await findSession({ sessions }, sessionId)) ?? current) : current
   const edited = await sessions.edit(sessionId, {
     ...(edit.displayName === undefined ? {} : { displayName: edit.displayName }),
     ...(edit.metadata === undefined ? {} : { metadata: edit.metadata }),
-    ...(edit.settings === undefined ? {} : { settings: { ...latest.settings, ...settings, ...proxy } }),
+    ...(edit.settings === undefined ? {} : { settings: { ...settings, ...proxy } }),
   })
   // The holder reads it within seconds in any case.
   if (edited && edit.settings) {

@@ -32,6 +32,12 @@ export interface SessionSettings {
   sealedProxyUrl?: string | null
 }
 
+export interface SessionEdits {
+  displayName?: string
+  metadata?: Record<string, string>
+  settings?: Partial<SessionSettings>
+}
+
 export interface SessionHealth {
   score: number
   level: string
@@ -106,8 +112,8 @@ export interface SessionStore {
     status?: SessionStatus
     search?: string
   }): Promise<{ data: SessionRecord[]; nextCursor: string | null }>
-  /** What the user may edit. Null when unknown or deleted. */
-  edit(id: string, changes: Partial<Pick<SessionRecord, 'displayName' | 'settings' | 'metadata'>>): Promise<SessionRecord | null>
+  /** What the user may edit; settings that are not named stay, whoever sets them at the same moment. Null when unknown or deleted. */
+  edit(id: string, changes: SessionEdits): Promise<SessionRecord | null>
   /** Stores the intent, raises its revision and makes the session claimable. `delete` also sets deletedAt and revokes its keys. Null when unknown or deleted. */
   request(id: string, intent: SessionIntent, at: number): Promise<SessionRecord | null>
   /** Claimable sessions in id order, deleted ones included; those with recent traffic can be told by lastEventAt. */

@@ -94,7 +94,7 @@ describeStores('sessions', (t) => {
   test('edit changes what it names and nothing else', async () => {
     const { session } = newSession()
     await t.store.sessions.create({ session, key: newKey(session.id), endpoint: null }, tellsNothing)
-    const edited = await t.store.sessions.edit(session.id, { displayName: 'Other', settings: { ...session.settings, burst: 3 } })
+    const edited = await t.store.sessions.edit(session.id, { displayName: 'Other', settings: { burst: 3 } })
     expect(edited).toEqual({
       ...session,
       displayName: 'Other',
@@ -103,6 +103,20 @@ describeStores('sessions', (t) => {
     })
     expect(await t.store.sessions.get(session.id)).toEqual(edited)
     expect(await t.store.sessions.edit('ses_none', { displayName: 'x' })).toBeNull()
+  })
+
+  test('settings that are edited at the same moment all stand, also beside a proxy that is sealed anew', async () => {
+    const { session } = newSession()
+    const settings = { ...session.settings, proxyUrl: 'http://127.0.0.1:3128', sealedProxyUrl: 'old' }
+    await t.store.sessions.create({ session: { ...session, settings }, key: newKey(session.id), endpoint: null }, tellsNothing)
+    await Promise.all([
+      t.store.sessions.edit(session.id, { settings: { burst: 3 } }),
+      t.store.sessions.edit(session.id, { settings: { messagesPerMinute: null } }),
+      t.store.sessions.resealProxy(session.id, 'old', 'new'),
+      t.store.sessions.edit(session.id, { settings: { typing: true } }),
+    ])
+    const wanted = { ...settings, burst: 3, messagesPerMinute: null, typing: true, sealedProxyUrl: 'new' }
+    expect((await t.store.sessions.get(session.id))?.settings).toEqual(wanted)
   })
 
   test('each request raises the revision; an answer to an older one settles nothing', async () => {

@@ -39,10 +39,9 @@ beforeEach(async () => {
   )
   const guardPolicy = createGuardPolicy(['127.0.0.0/8'])
   for (const id of sessions.slice(0, proxyCount)) {
-    const record = await opened.store.sessions.get(id)
     const wanted = `http://kiosk:of-${id}@127.0.0.1:3128`
     const proxy = await prepareProxy({ secretBox: ring, guardPolicy }, id, { wanted, current: null, isAdmin: true })
-    if (record && proxy) await opened.store.sessions.edit(id, { settings: { ...record.settings, ...proxy } })
+    if (proxy) await opened.store.sessions.edit(id, { settings: proxy })
   }
   endpoints = await Promise.all(
     Array.from({ length: endpointCount }, async (_, i) => {

@@ -157,9 +157,7 @@ export class SendRig {
   /** What a user does who edits the session. */
   async configure(changes: Partial<SessionSettings>): Promise<void> {
     await waitFor('the producer connection', () => this.accepting.redis.status === 'ready')
-    const session = await this.store.sessions.get(this.sessionId)
-    if (!session) throw new Error('the session is gone')
-    await this.store.sessions.edit(this.sessionId, { settings: { ...session.settings, ...changes } })
+    if (!(await this.store.sessions.edit(this.sessionId, { settings: changes }))) throw new Error('the session is gone')
     await wakeSession(this.accepting.redis, this.prefix, this.sessionId, 'settings')
   }
 

@@ -78,12 +78,13 @@ export function createSessions(db: MongoDatabase, places: EventPlaces): SessionS
         return toPage(found, limit, toSession, (doc) => [doc.createdAt, doc._id])
       }),
 
-    edit: (id, changes) =>
+    edit: (id, { settings = {}, ...changes }) =>
       db.write(async () => {
+        const each = Object.fromEntries(Object.entries(settings).map(([name, value]) => [`settings.${name}`, value]))
         const after = await sessions
           .findOneAndUpdate(
             { _id: id, deletedAt: null },
-            { $set: { ...changes, updatedAt: Date.now() } },
+            { $set: { ...changes, ...each, updatedAt: Date.now() } },
             { returnDocument: 'after' },
           )
           .lean()

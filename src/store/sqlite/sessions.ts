@@ -45,7 +45,8 @@ export function createSessions(db: SqliteDatabase): SessionStore {
       db.write(() => {
         const session = findSession(db, id)
         if (!session || session.deletedAt !== null) return null
-        const after = { ...session, ...changes, updatedAt: Date.now() }
+        const settings = { ...session.settings, ...changes.settings }
+        const after = { ...session, ...changes, settings, updatedAt: Date.now() }
         saveSession(db, after)
         return after
       }),
