@@ -1,23 +1,18 @@
 // Accepting messages on a real Redis and a real store: idempotency, limits, and what an outage may and may not leave behind.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { acceptMessage, type AcceptInput } from '../../src/messages/accept-message.ts'
 import { whatsappIdOf } from '../../src/platform/id.ts'
 import { sendQueueName } from '../../src/messages/send-queue.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { startTestRedis } from '../support/redis.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
 import { openSendRig, textRequest, type SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
-let server: TestRedis
 let rig: SendRig
-beforeAll(async () => {
-  server = await startTestRedis()
-})
-afterAll(() => server.close())
+rigForEachTest((opened) => (rig = opened), { maxQueueDepth: 5 })
 beforeEach(async () => {
-  rig = await openSendRig(server, { maxQueueDepth: 5 })
   await waitFor('the producer connection', () => rig.accepting.redis.status === 'ready')
 })
-afterEach(() => rig.close())
 
 const input = (body: string, more: Partial<AcceptInput> = {}): AcceptInput => {
   return { sessionId: rig.sessionId, request: textRequest('+254 712 345 678', body), idempotencyKey: null, ...more }

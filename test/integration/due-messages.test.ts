@@ -1,5 +1,5 @@
 // Messages with times: scheduled ones join their lane when it has come, worthless ones never leave; and cancel against sending.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { cancelMessage } from '../../src/messages/cancel-message.ts'
 import { requeueStranded } from '../../src/messages/requeue-stranded.ts'
@@ -8,31 +8,24 @@ import { SendQueues } from '../../src/messages/send-queue.ts'
 import { hasCode } from '../../src/platform/errors.ts'
 import { runBeats } from '../../src/platform/beat.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { ids, stored } from '../support/paced-rig.ts'
 import { acked, ScriptedClient } from '../support/scripted-client.ts'
-import { openSendRig, type SendRig } from '../support/send-rig.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
+import type { SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
 const log = pino({ level: 'silent' })
 const signal = new AbortController().signal
 
-let server: TestRedis
 let rig: SendRig
 let deps: DueDeps
-beforeAll(async () => {
-  server = await startTestRedis()
-})
-afterAll(() => server.close())
+rigForEachTest((opened) => (rig = opened))
 beforeEach(async () => {
-  rig = await openSendRig(server)
   const redis = rig.connect('worker')
   const { messages } = rig.store
   deps = { messages, queues: new SendQueues(redis, rig.prefix), redis, prefix: rig.prefix, announce: rig.announce, log }
 })
-afterEach(() => rig.close())
 
-const ids = (messages: readonly { whatsappId: string }[]) => messages.map(({ whatsappId }) => whatsappId)
-const stored = async ({ id }: { id: string }) => (await rig.store.messages.get(rig.sessionId, id))!
 /** The scheduler as it is a while later, without waiting for it. */
 const asOfLater = (laterMs: number): DueDeps => ({
   ...deps,
@@ -70,7 +63,7 @@ test('a tick queues them within a second of their time, and their holder is woke
   try {
     const message = await rig.accept('soon', { sendAt: Date.now() + 700 })
     await rig.allReach('sent', [message])
-    const { reachedAt, sendAt } = await stored(message)
+    const { reachedAt, sendAt } = await stored(rig, message)
     expect(reachedAt.queued).toBeGreaterThanOrEqual(sendAt ?? Infinity)
     expect(reachedAt.scheduled).toBeLessThan(sendAt ?? 0)
   } finally {
@@ -123,7 +116,7 @@ test('a worthless message expires, queued, scheduled or held, is told, and never
   await rig.store.messages.hold({ sessionId: rig.sessionId, id: held.id, epoch: 1, heldBy: 'recipient', heldUntil: expiresAt })
   expect(await runDueMessages(asOfLater(61_000), signal)).toBe(3)
   for (const message of [queued, scheduled, held]) {
-    expect(await stored(message)).toMatchObject({ status: 'expired' })
+    expect(await stored(rig, message)).toMatchObject({ status: 'expired' })
     expect((await rig.eventsOf(message)).at(-1)).toBe('message.expired')
   }
   const { drain } = await rig.hold(2)
@@ -140,7 +133,7 @@ test('one that expires while it waits for its turn is not sent, without any sche
   drain.attach(client)
   const good = await rig.accept('good')
   await rig.allReach('sent', [good])
-  expect(await stored(gone)).toMatchObject({ status: 'expired' })
+  expect(await stored(rig, gone)).toMatchObject({ status: 'expired' })
   expect(ids(client.frames)).toEqual(ids([good]))
 })
 
@@ -169,5 +162,6 @@ test('cancel against sending: each message is either canceled and never seen, or
   await rig.allReach('sent', sent)
   await waitFor('nothing waits', async () => (await rig.store.messages.queueState(rig.sessionId)).depth === 0)
   expect(ids(client.frames).toSorted()).toEqual(ids(sent).toSorted())
-  for (const { message, isCanceled } of outcomes) expect((await stored(message)).status).toBe(isCanceled ? 'canceled' : 'sent')
+  for (const { message, isCanceled } of outcomes)
+    expect((await stored(rig, message)).status).toBe(isCanceled ? 'canceled' : 'sent')
 })

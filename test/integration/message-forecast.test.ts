@@ -1,29 +1,23 @@
 // What the API says of a queue held against what then happened.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { SessionForecasts } from '../../src/messages/forecast-session.ts'
 import type { QueuePlace } from '../../src/messages/message-view.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { ScriptedClient } from '../support/scripted-client.ts'
-import { openSendRig, type SendRig } from '../support/send-rig.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
+import type { SendRig } from '../support/send-rig.ts'
 
-let server: TestRedis
 let rig: SendRig
 let forecasts: SessionForecasts
-beforeAll(async () => {
-  server = await startTestRedis()
-})
-afterAll(() => server.close())
+rigForEachTest((opened) => (rig = opened), { messagesPerMinute: 240, perRecipientSeconds: 1.5, newContactsPerDay: 'warmup' })
 beforeEach(async () => {
-  rig = await openSendRig(server, { messagesPerMinute: 240, perRecipientSeconds: 1.5, newContactsPerDay: 'warmup' })
   await rig.store.sessions.raiseEpoch(rig.sessionId, 1)
   await rig.store.sessions.update(rig.sessionId, 1, { status: 'connected' }, () => [])
   const { messages } = rig.store
   const redis = rig.accepting.redis
   forecasts = new SessionForecasts({ messages, redis, prefix: rig.prefix, fleetPerSecond: null, log: pino({ level: 'silent' }) })
 })
-afterEach(() => rig.close())
 
 async function placeOf(message: MessageRecord): Promise<QueuePlace> {
   const session = await rig.store.sessions.get(rig.sessionId)

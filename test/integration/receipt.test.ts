@@ -1,33 +1,27 @@
 // Receipts and late acks: forward only, told as events, and a receipt stands in for an ack that never came.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { maxSockets } from '../../src/messages/message.ts'
 import { recordLateAck, recordReceipt, type ReceiptDeps } from '../../src/messages/record-receipt.ts'
 import { AppError } from '../../src/platform/errors.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import type { ReceiptUpdate, SendOutcome } from '../../src/whatsapp/whatsapp-client.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { acked, ScriptedClient } from '../support/scripted-client.ts'
-import { openSendRig, type RigDrain, type SendRig } from '../support/send-rig.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
+import type { RigDrain, SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
-let server: TestRedis
 let rig: SendRig
 let held: RigDrain
 let deps: ReceiptDeps
 let ending: AbortController
-beforeAll(async () => {
-  server = await startTestRedis()
-})
-afterAll(() => server.close())
+rigForEachTest((opened) => (rig = opened))
 beforeEach(async () => {
-  rig = await openSendRig(server)
   held = await rig.hold(1)
   ending = new AbortController()
   const log = pino({ level: 'silent' })
   deps = { messages: rig.store.messages, announce: rig.announce, drain: held.drain, ending: ending.signal, log }
 })
-afterEach(() => rig.close())
 
 const receipt = (status: ReceiptUpdate['status'], ...messages: MessageRecord[]) =>
   recordReceipt(deps, rig.sessionId, { whatsappIds: messages.map(({ whatsappId }) => whatsappId), status, at: Date.now() })

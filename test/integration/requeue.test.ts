@@ -2,31 +2,27 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { requeueStranded } from '../../src/messages/requeue-stranded.ts'
 import { maxSendingMs } from '../../src/messages/message.ts'
 import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { ids } from '../support/paced-rig.ts'
 import { acked, ScriptedClient, shownOf } from '../support/scripted-client.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
 import { openSendRig, type SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
 let server: TestRedis
 let rig: SendRig
 let children: ChildProcess[] = []
-beforeAll(async () => {
-  server = await startTestRedis()
+rigForEachTest((opened, itsServer) => {
+  rig = opened
+  server = itsServer
 })
-afterAll(() => server.close())
-beforeEach(async () => {
-  rig = await openSendRig(server)
-})
-afterEach(async () => {
+afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL')
-  await rig.close()
 })
-
-const ids = (messages: readonly { whatsappId: string }[]) => messages.map(({ whatsappId }) => whatsappId)
 
 /** Another process of the fleet, with the same store and Redis. */
 function spawnPart(part: 'accept-process' | 'drain-process', ...args: (string | number)[]): ChildProcess {

@@ -1,25 +1,17 @@
 // The setting `typing` on the send path: which messages it is asked for, what a handover makes of it, and what forecasts know of it.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { pino } from 'pino'
 import { SessionForecasts } from '../../src/messages/forecast-session.ts'
 import { typingMsOf } from '../../src/messages/typing-time.ts'
 import { sleep } from '../../src/platform/clock.ts'
 import type { OutgoingMessage, SendOutcome } from '../../src/whatsapp/whatsapp-client.ts'
-import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { acked, ScriptedClient } from '../support/scripted-client.ts'
-import { openSendRig, type SendRig } from '../support/send-rig.ts'
+import { rigForEachTest } from '../support/rig-for-each-test.ts'
+import type { SendRig } from '../support/send-rig.ts'
 import { waitFor } from '../support/wait.ts'
 
-let server: TestRedis
 let rig: SendRig
-beforeAll(async () => {
-  server = await startTestRedis()
-})
-afterAll(() => server.close())
-beforeEach(async () => {
-  rig = await openSendRig(server, { typing: true })
-})
-afterEach(() => rig.close())
+rigForEachTest((opened) => (rig = opened), { typing: true })
 
 /** As the real client does, only that nobody sees it. */
 class TypingClient extends ScriptedClient {
