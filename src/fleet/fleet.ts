@@ -170,7 +170,7 @@ export class Fleet {
   }
 
   #wake(runner: SessionRunner): void {
-    for (const reason of ['intent', 'message', 'command'] as const) runner.wake(reason)
+    for (const reason of ['intent', 'settings', 'message', 'command'] as const) runner.wake(reason)
   }
 
   #onRound(workers: LivingWorker[]): void {

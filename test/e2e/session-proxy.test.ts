@@ -30,10 +30,17 @@ afterAll(async () => {
   await Promise.all(proxies.map((proxy) => proxy.close()))
 })
 
-async function setProxy(proxyUrl: string | null, sessionId = id): Promise<void> {
+async function setProxy(proxyUrl: string | null, sessionId = id, wakePrefix = prefix): Promise<void> {
   const embeddedCredentialsKeyPath = join(dirname(rig.storePath), 'credentials-key')
   const secretBox = createKeyRing({ credentialsKey: undefined, credentialsKeyFile: undefined, embeddedCredentialsKeyPath }, log)
-  const deps = { sessions: rig.store.sessions, secretBox, guardPolicy: loopbackAllowed, redis: rig.commands, prefix, log }
+  const deps = {
+    sessions: rig.store.sessions,
+    secretBox,
+    guardPolicy: loopbackAllowed,
+    redis: rig.commands,
+    prefix: wakePrefix,
+    log,
+  }
   await editSession(deps, sessionId, { settings: { proxyUrl }, isAdmin: true })
 }
 
@@ -88,6 +95,17 @@ test('a change takes effect on a connection that stands; a proxy that dies is wa
   expect(await texts()).toEqual(['directly', 'by the first', 'by the second', 'waits', 'directly again'])
   expect(worker.lines.join('\n')).not.toContain('mango')
 }, 150_000)
+
+test('a change that nobody heard of takes effect when the worker hears from Redis again', async () => {
+  const [first] = proxies as [TestProxy]
+  const before = first.tunnelCount
+  await setProxy(first.url(), id, 'nobody-listens-here')
+  await arrives('still directly')
+  expect(first.tunnelCount).toBe(before)
+  await rig.commands.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+  await connectedBy(first, before + 1)
+  await arrives('by the proxy')
+}, 60_000)
 
 test('a session that is not paired yet says why no code comes, until the proxy lets it through', async () => {
   const [first] = proxies as [TestProxy]

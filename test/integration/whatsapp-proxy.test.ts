@@ -38,11 +38,15 @@ const routeTo = (url: string, policy: GuardPolicy = loopbackAllowed): ProxyRoute
   mayConnect: (host, port) => mayConnect(host, port, policy),
 })
 
-describe.each(['http', 'socks5', 'socks5h'] as const)('%s', (kind) => {
+const trusted = getCACertificates('default')
+
+describe.each(['http', 'https', 'socks5', 'socks5h'] as const)('%s', (kind) => {
   let proxy: TestProxy
   let session: WhatsAppSession
   let comersBefore: number
   beforeAll(async () => {
+    // The proxy's own certificate; WhatsApp's is looked at beyond it.
+    if (kind === 'https') setDefaultCACertificates([...trusted, selfSigned.cert])
     proxy = await startTestProxy(kind)
     session = new WhatsAppSession(door.url)
     session.overrides = { openProxy: () => routeTo(proxy.url()) }
@@ -53,6 +57,7 @@ describe.each(['http', 'socks5', 'socks5h'] as const)('%s', (kind) => {
   })
   afterEach(() => proxy.hang(false))
   afterAll(async () => {
+    setDefaultCACertificates(trusted)
     await session.close()
     await proxy.close()
   })
@@ -84,7 +89,7 @@ describe.each(['http', 'socks5', 'socks5h'] as const)('%s', (kind) => {
   })
 
   test('a wrong password, or none, is the failure of the proxy', async () => {
-    const refusal = kind === 'http' ? '407' : 'uthentication'
+    const refusal = kind.startsWith('http') ? '407' : 'uthentication'
     expect(await failedTry(proxy.url(`kiosk:not-${secret}`))).toContain(refusal)
     expect(await failedTry(proxy.url(''))).toMatch(/407|no accepted authentication type|as a proxy/)
     await backThrough()
@@ -100,6 +105,17 @@ describe.each(['http', 'socks5', 'socks5h'] as const)('%s', (kind) => {
     await backThrough()
     expect(await session.send(friend, `again through ${kind}`)).toMatchObject({ kind: 'acked' })
   })
+
+  if (kind === 'https') {
+    test('one that nobody vouches for is not told where to connect, nor the password', async () => {
+      const requests = proxy.requestCount
+      setDefaultCACertificates(trusted)
+      expect(await failedTry()).toMatch(/SELF_SIGNED|self-signed/)
+      expect(proxy.requestCount).toBe(requests)
+      setDefaultCACertificates([...trusted, selfSigned.cert])
+      await backThrough()
+    })
+  }
 
   test('one that hangs is given up, and closing does not wait for it', { timeout: 40_000 }, async () => {
     proxy.hang(true)
@@ -142,7 +158,6 @@ describe.each(['http', 'socks5', 'socks5h'] as const)('%s', (kind) => {
 })
 
 describe('TLS goes through it to the end', () => {
-  const trusted = getCACertificates('default')
   afterEach(() => setDefaultCACertificates(trusted))
 
   test.each(['http', 'socks5h'] as const)('%s: a server that is vouched for answers, another is not talked to', async (kind) => {

@@ -1,12 +1,16 @@
-// Two small proxies of a test's own, CONNECT and SOCKS5 with user and password, that can be killed, hang, and come back on their port.
+// Small proxies of a test's own, CONNECT (plain or under TLS) and SOCKS5 with user and password, that can be killed, hang, and come back on their port.
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { selfSigned } from './self-signed.ts'
 
 export interface TestProxy {
   port: number
   /** With `user` and `password` unless others are given. */
   url(credentials?: string): string
+  /** How often it was asked for a tunnel in plain words, whatever it answered. */
+  readonly requestCount: number
   /** Tunnels so far. */
   readonly tunnelCount: number
   /** What the last client wanted to reach. */
@@ -22,6 +26,7 @@ export interface TestProxy {
 
 interface Inside {
   isHanging: boolean
+  requestCount: number
   tunnelCount: number
   lastTarget: string
   tunnel(client: Socket, host: string, port: number, standing: () => void): void
@@ -30,7 +35,7 @@ interface Inside {
 const user = 'kiosk'
 const password = 'mango-7'
 
-export type ProxyKind = 'http' | 'socks5' | 'socks5h'
+export type ProxyKind = 'http' | 'https' | 'socks5' | 'socks5h'
 
 export async function startTestProxy(kind: ProxyKind): Promise<TestProxy> {
   const sockets = new Set<Socket>()
@@ -40,6 +45,7 @@ export async function startTestProxy(kind: ProxyKind): Promise<TestProxy> {
   }
   const inside: Inside = {
     isHanging: false,
+    requestCount: 0,
     tunnelCount: 0,
     lastTarget: '',
     tunnel(client, host, port, standing) {
@@ -55,7 +61,7 @@ export async function startTestProxy(kind: ProxyKind): Promise<TestProxy> {
       client.on('close', () => upstream.destroy())
     },
   }
-  const server = kind === 'http' ? connectProxy(inside) : socksProxy(inside)
+  const server = kind.startsWith('http') ? connectProxy(inside, kind === 'https') : socksProxy(inside)
   server.on('connection', track)
   const listen = async (port: number) => {
     server.listen(port, '127.0.0.1')
@@ -72,6 +78,9 @@ export async function startTestProxy(kind: ProxyKind): Promise<TestProxy> {
   return {
     port,
     url: (credentials = `${user}:${password}`) => `${kind}://${credentials === '' ? '' : `${credentials}@`}127.0.0.1:${port}`,
+    get requestCount() {
+      return inside.requestCount
+    },
     get tunnelCount() {
       return inside.tunnelCount
     },
@@ -85,10 +94,11 @@ export async function startTestProxy(kind: ProxyKind): Promise<TestProxy> {
   }
 }
 
-function connectProxy(inside: Inside): Server {
-  const server = createHttpServer()
+function connectProxy(inside: Inside, isSecure: boolean): Server {
+  const server = isSecure ? createHttpsServer(selfSigned) : createHttpServer()
   const expected = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
   server.on('connect', (request, client: Socket) => {
+    inside.requestCount += 1
     if (inside.isHanging) return
     if (request.headers['proxy-authorization'] !== expected) {
       client.end('HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n')
@@ -110,6 +120,7 @@ function socksProxy(inside: Inside): Server {
 async function serveSocks(inside: Inside, client: Socket): Promise<void> {
   const next = async () => ((await once(client, 'data')) as [Buffer])[0]
   const greeting = await next()
+  inside.requestCount += 1
   if (inside.isHanging) return
   if (!greeting.subarray(2).includes(2)) {
     client.end(Buffer.from([5, 0xff]))
