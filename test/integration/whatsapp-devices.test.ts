@@ -1,35 +1,14 @@
 // Devices and ratchets that change under us: who gets a message then, and how damage heals.
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { startTestSandbox, type TestSandbox } from '../support/sandbox.ts'
+import { expect, test } from 'vitest'
+import { business, friendForEachTest } from '../support/friend-for-each-test.ts'
+import type { TestSandbox } from '../support/sandbox.ts'
 import { waitFor } from '../support/wait.ts'
 import { WhatsAppSession } from '../support/whatsapp-session.ts'
 
-const business = '254700000001'
-let nextNumber = 254712000000
-
 let sandbox: TestSandbox
 let session: WhatsAppSession
-/** New in each test. */
 let friend: string
-beforeAll(async () => {
-  sandbox = await startTestSandbox()
-  await sandbox.client.addPhone({ phoneNumber: business })
-  session = new WhatsAppSession(sandbox.url)
-  await session.pair(sandbox, business)
-})
-afterAll(async () => {
-  await session.close()
-  await sandbox.close()
-})
-beforeEach(async () => {
-  await sandbox.client.clearFaults()
-  session.mayWrite = true
-  session.retriesAnswered.length = 0
-  if (!session.client?.isOpen) await session.reconnect()
-  nextNumber += 1
-  friend = String(nextNumber)
-  await sandbox.client.addPhone({ phoneNumber: friend, autoRead: true })
-})
+friendForEachTest((opened) => ({ sandbox, session, friend } = opened), { autoRead: true })
 
 const shown = async (phoneNumber = friend) => (await sandbox.client.messages(phoneNumber)).filter(({ fromMe }) => !fromMe)
 

@@ -1,35 +1,15 @@
 // Sending: what counts as sent, what does not, and that nobody sees anything twice.
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createSessionCaches } from '../../src/whatsapp/session-caches.ts'
-import { startTestSandbox, type TestSandbox } from '../support/sandbox.ts'
+import { business, friendForEachTest } from '../support/friend-for-each-test.ts'
+import type { TestSandbox } from '../support/sandbox.ts'
 import { waitFor } from '../support/wait.ts'
 import { WhatsAppSession } from '../support/whatsapp-session.ts'
 
-const business = '254700000001'
-let nextNumber = 254711000000
-
 let sandbox: TestSandbox
 let session: WhatsAppSession
-/** New in each test. */
 let friend: string
-beforeAll(async () => {
-  sandbox = await startTestSandbox()
-  await sandbox.client.addPhone({ phoneNumber: business })
-  session = new WhatsAppSession(sandbox.url)
-  await session.pair(sandbox, business)
-})
-afterAll(async () => {
-  await session.close()
-  await sandbox.close()
-})
-beforeEach(async () => {
-  await sandbox.client.clearFaults()
-  session.mayWrite = true
-  if (!session.client?.isOpen) await session.reconnect()
-  nextNumber += 1
-  friend = String(nextNumber)
-  await sandbox.client.addPhone({ phoneNumber: friend, autoRead: true })
-})
+friendForEachTest((opened) => ({ sandbox, session, friend } = opened), { autoRead: true })
 
 const shown = async (phoneNumber = friend) => (await sandbox.client.messages(phoneNumber)).filter(({ fromMe }) => !fromMe)
 

@@ -1,34 +1,14 @@
 // "typing…" before a message: seen by the recipient, ended by the message, cut short by whatever ends the send.
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { startTestSandbox, type TestSandbox } from '../support/sandbox.ts'
+import { expect, test } from 'vitest'
+import { business, friendForEachTest } from '../support/friend-for-each-test.ts'
+import type { TestSandbox } from '../support/sandbox.ts'
 import { waitFor } from '../support/wait.ts'
-import { WhatsAppSession } from '../support/whatsapp-session.ts'
-
-const business = '254700000001'
-let nextNumber = 254711000000
+import type { WhatsAppSession } from '../support/whatsapp-session.ts'
 
 let sandbox: TestSandbox
 let session: WhatsAppSession
-/** New in each test. */
 let friend: string
-beforeAll(async () => {
-  sandbox = await startTestSandbox()
-  await sandbox.client.addPhone({ phoneNumber: business })
-  session = new WhatsAppSession(sandbox.url)
-  await session.pair(sandbox, business)
-})
-afterAll(async () => {
-  await session.close()
-  await sandbox.close()
-})
-beforeEach(async () => {
-  await sandbox.client.clearFaults()
-  session.mayWrite = true
-  if (!session.client?.isOpen) await session.reconnect()
-  nextNumber += 1
-  friend = String(nextNumber)
-  await sandbox.client.addPhone({ phoneNumber: friend })
-})
+friendForEachTest((opened) => ({ sandbox, session, friend } = opened))
 
 const shown = async () => (await sandbox.client.messages(friend)).filter(({ fromMe }) => !fromMe)
 const typing = async () => (await sandbox.client.phone(friend)).typing
