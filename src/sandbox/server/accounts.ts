@@ -103,7 +103,7 @@ export class Accounts {
   }
 }
 
-/** Takes one of the companion's one-time keys, if it has any left. */
+/** Takes one of the companion's one-time keys, unless all have been taken. */
 export function takeBundle(companion: Companion): PrekeyBundle {
   const oneTimePrekey = companion.prekeys.shift()
   const { registrationId, identityKey, signedPrekey } = companion
