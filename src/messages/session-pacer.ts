@@ -4,6 +4,7 @@ import { monotonicMs } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { MessageStore, NewContacts, PacingFacts } from '../store/message-store.ts'
 import type { SessionRecord, SessionStore } from '../store/session-store.ts'
+import { phoneNumberOf } from '../whatsapp/address.ts'
 import { countPacingWait } from './message-metrics.ts'
 import { AckTimes } from './ack-times.ts'
 import {
@@ -170,6 +171,7 @@ export class SessionPacer {
   }
 
   async #holdStranger(facts: PacingFacts, pace: Pace, now: number): Promise<Hold | null> {
+    if (isOwn(this.#session, facts.recipient)) return null
     if (isRestricted(facts, pace, now)) return { heldBy: 'restriction', heldUntil: pace.restrictedUntil }
     if (!countsAsNewContact(facts, pace, now)) return null
     const strangers = await this.#knownStrangers(now)
@@ -260,6 +262,11 @@ export class SessionPacer {
     const hasTurn = this.#turnAt !== null && Math.abs(monotonicMs() - this.#turnAt) < 1_000
     return hasTurn ? null : 1_000 / fleetPerSecond
   }
+}
+
+/** Nobody is a stranger to themselves. */
+function isOwn(session: SessionRecord | null, recipient: string): boolean {
+  return recipient === session?.lid || phoneNumberOf(recipient) === session?.phoneNumber
 }
 
 function isOff({ settings }: SessionRecord): boolean {

@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openProxyUrl, prepareProxy } from '../../src/sessions/proxy.ts'
 import { createCredentialVault } from '../../src/store/credential-vault.ts'
 import { KeyRing } from '../../src/store/key-ring.ts'
 import { openMongoStore } from '../../src/store/mongo/mongo-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 import type { Store } from '../../src/store/store.ts'
+import { createGuardPolicy } from '../../src/webhooks/guard-url.ts'
 import { openTestMongo } from '../support/mongo-store.ts'
 import { newEndpoint, newMessage, tells, tellsNothing } from '../support/records.ts'
 import { startScript } from '../support/script.ts'
@@ -50,10 +52,16 @@ const kinds = [
   { kind: 'mongo', open: mongoPlace, missing: !mongoUrl },
 ]
 
+async function proxyOf(store: Store, sessionId: string): Promise<string | undefined> {
+  const session = await store.sessions.get(sessionId)
+  return session ? openProxyUrl(new KeyRing([key], log), session)?.href : undefined
+}
+
 async function everything(store: Store, sessionId: string): Promise<unknown> {
   const vault = createCredentialVault({ credentials: store.credentials, keyRing: new KeyRing([key], log) })
   return {
     sessions: (await store.sessions.list({ limit: 100 })).data,
+    proxy: await proxyOf(store, sessionId),
     creds: Buffer.from((await vault.forSession(sessionId, 1).readCreds()) ?? []).toString(),
     messages: (await store.messages.listUnfinished(sessionId, { limit: 200 })).map(({ id, sequence }) => ({ id, sequence })),
     endpoints: (await store.endpoints.list({ limit: 100 })).data,
@@ -94,6 +102,10 @@ describe.each(kinds)('$kind', ({ open, missing }) => {
     const id = await createHeldSession(store)
     const vault = createCredentialVault({ credentials: store.credentials, keyRing: new KeyRing([key], log) })
     await vault.forSession(id, 1).write([{ type: 'creds', id: '', value: Buffer.from('paired') }])
+    const guardPolicy = createGuardPolicy(['127.0.0.0/8'])
+    const proxy = { wanted: 'http://kiosk:mango@127.0.0.1:3128', current: null, isAdmin: true }
+    const settings = await prepareProxy({ secretBox: new KeyRing([key], log), guardPolicy }, id, proxy)
+    await store.sessions.edit(id, { settings: settings ?? {} })
     await store.endpoints.create(newEndpoint({ sessionId: id }))
     for (let i = 0; i < 30; i += 1) await accept(store, id)
     await store.sessions.setHealth(id, { score: 50, level: 'recovering', reason: null, at: 1 }, tellsNothing)
@@ -119,6 +131,7 @@ describe.each(kinds)('$kind', ({ open, missing }) => {
     const store = await spare.reopen()
     try {
       expect(await everything(store, id)).toEqual(before)
+      expect(before).toMatchObject({ proxy: 'http://kiosk:mango@127.0.0.1:3128/', creds: 'paired' })
       expect(await accept(store, id)).toMatchObject({ outcome: 'accepted' })
       const unfinished = await store.messages.listUnfinished(id, { limit: 200 })
       expect(new Set(unfinished.map(({ sequence }) => sequence)).size).toBe(31)

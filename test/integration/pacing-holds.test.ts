@@ -148,14 +148,16 @@ test('after a 463 nobody new is written to until the time it gives; that message
   expect(client.frames.filter(({ whatsappId }) => whatsappId === rejected.whatsappId)).toHaveLength(1)
 })
 
-test('a restriction that is stored binds the next holder, without any pacing', async () => {
+test('a restriction that is stored binds the next holder, without any pacing, but not what a session sends to itself', async () => {
   await rig.store.sessions.raiseEpoch(rig.sessionId, 1)
   const restriction = { reason: 'reach_out_restricted', until: Date.now() + 60_000 }
-  await rig.store.sessions.update(rig.sessionId, 1, { restriction }, () => [])
+  const own = { phoneNumber: '254799999999', lid: '123456789012345@lid' }
+  await rig.store.sessions.update(rig.sessionId, 1, { restriction, ...own }, () => [])
   await hearFrom(rig, 9)
   const { drain } = await rig.hold(2)
   drain.attach(timed().client)
   const [stranger, friend] = await acceptTo(rig, [1, 9])
-  await rig.allReach('sent', [friend!])
+  const toItself = [await rig.accept('a note', { to: own.phoneNumber }), await rig.accept('another', { to: own.lid })]
+  await rig.allReach('sent', [friend!, ...toItself])
   expect(await stored(rig, stranger!)).toMatchObject({ status: 'queued', heldBy: 'restriction', heldUntil: restriction.until })
 })

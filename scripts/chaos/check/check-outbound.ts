@@ -83,15 +83,13 @@ function checkOrderOnPhones({ accepted, shown }: Outbound): Violation[] {
 }
 
 /**
- * One session and lane: the same for first frames at the server. What was sent to strangers may have stepped aside, and under a restriction what a
- * session sent to itself: nobody has written from there.
+ * One session and lane: the same for first frames at the server. What was sent to strangers may have stepped aside.
  */
 function checkOrderOfFrames({ accepted, frames }: Outbound): Violation[] {
   const known = new Map(accepted.map((message) => [message.whatsappId, message]))
   const messages = firstOf(frames).flatMap(({ whatsappId }) => known.get(whatsappId) ?? [])
-  const restricted = new Set(frames.flatMap(({ sessionId, refusedWith }) => (refusedWith === 463 ? [sessionId] : [])))
   const lanes = Map.groupBy(
-    messages.filter(({ isStranger, isToSelf, sessionId }) => !isStranger && !(isToSelf && restricted.has(sessionId))),
+    messages.filter(({ isStranger }) => !isStranger),
     ({ sessionId, lane }) => `${sessionId} ${lane}`,
   )
   return [...lanes.values()].flatMap((lane) => overtaken(lane, 'at the server'))
