@@ -92,7 +92,10 @@ async function deliverTaken(deps: SendDeps, message: MessageRecord, resend: bool
 }
 
 /** A refusal says nothing of an earlier try that was never answered: what that one did is unknown, until a receipt tells. */
-function failureOf({ code, detail }: Extract<SendOutcome, { kind: 'rejected' }>, resend: boolean): NonNullable<MessageRecord['error']> {
+function failureOf(
+  { code, detail }: Extract<SendOutcome, { kind: 'rejected' }>,
+  resend: boolean,
+): NonNullable<MessageRecord['error']> {
   if (!resend) return { code, detail }
   return { code: 'outcome_unknown', detail: `${detail} An earlier try was never answered: it may or may not have arrived.` }
 }
