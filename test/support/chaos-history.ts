@@ -4,7 +4,7 @@ import type { AcceptedMessage, History } from '../../scripts/chaos/check/history
 export const session = 'ses_a'
 export const phone = '254711000001'
 
-export function accepted(n: number, changes: Partial<AcceptedMessage> = {}): AcceptedMessage {
+function accepted(n: number, changes: Partial<AcceptedMessage> = {}): AcceptedMessage {
   return {
     messageId: `msg_${n}`,
     whatsappId: `3EB0${n}`,
