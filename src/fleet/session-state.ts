@@ -5,7 +5,7 @@ import { retryStore } from '../messages/retry-store.ts'
 import type { Lease } from '../sessions/lease.ts'
 import { writeLiveSession, type LiveChanges, type LiveDeps } from '../sessions/live-session.ts'
 import { describeNothing, describeStatus } from '../sessions/session-events.ts'
-import type { Describe, EventDraft, Outcome, PublishedEvent } from '../store/event-store.ts'
+import type { Describe, EventDraft, PublishedEvent } from '../store/event-store.ts'
 import type { HolderChanges, SessionRecord, SessionStatus } from '../store/session-store.ts'
 import type { Store } from '../store/store.ts'
 
@@ -19,7 +19,7 @@ export interface StateDeps extends LiveDeps {
   log: Log
 }
 
-/** Writes happen one after the other. Each is repeated while the store is away, until the lease ends. */
+/** Reads and writes happen one after the other. Each is repeated while the store is away, until the lease ends. */
 export class SessionState {
   readonly #deps: StateDeps
   readonly #lease: Lease
@@ -37,22 +37,26 @@ export class SessionState {
 
   /** Null when the session is gone. */
   async read(): Promise<SessionRecord | null> {
-    const record = await retryStore(() => this.#deps.store.sessions.get(this.#lease.sessionId), this.#deps)
-    if (record) this.#stored = record
-    return record
+    return this.#inOrder(async () => {
+      const record = await retryStore(() => this.#deps.store.sessions.get(this.#lease.sessionId), this.#deps)
+      if (record) this.#stored = record
+      return record
+    })
   }
 
   /** Status, reason and whatever was learned; told as `session.status` when it is news. @throws AppError `stale_epoch` */
   async change(status: SessionStatus, reason: string | null, changes: HolderChanges = {}, live: LiveChanges = {}): Promise<void> {
     this.show({ state: status, ...live })
-    const isNews = status !== this.#stored.status || reason !== this.#stored.statusReason
-    if (!isNews && Object.keys(changes).length === 0) return
-    await this.#update({ ...changes, status, statusReason: reason, lastEventAt: this.#eventNow() }, describeStatus)
+    await this.#update(() => {
+      const isNews = status !== this.#stored.status || reason !== this.#stored.statusReason
+      if (!isNews && Object.keys(changes).length === 0) return null
+      return { ...changes, status, statusReason: reason, lastEventAt: this.#eventNow() }
+    }, describeStatus)
   }
 
   /** Changes that leave the status alone. @throws AppError `stale_epoch` */
   async note(changes: HolderChanges, describe: Describe<SessionRecord> = describeNothing): Promise<void> {
-    await this.#update(changes, describe)
+    await this.#update(() => changes, describe)
   }
 
   /**
@@ -63,7 +67,7 @@ export class SessionState {
     const { sessionId, epoch } = this.#lease
     const all = { ...changes, status, statusReason: reason, lastEventAt: this.#eventNow() }
     const write = () => this.#deps.store.sessions.settle(sessionId, epoch, revision, all, describeStatus)
-    const outcome = await this.#inOrder(write)
+    const outcome = await this.#inOrder(() => retryStore(write, this.#deps))
     if (outcome) {
       this.#deps.announce(outcome.published)
       this.#deps.log.info({ status, reason }, 'session.settled')
@@ -76,7 +80,10 @@ export class SessionState {
     const now = Date.now()
     if (now - this.#lastEventAt < 60_000) return
     this.#lastEventAt = now
-    this.#background('touch', this.#update({ lastEventAt: now }, describeNothing))
+    this.#background(
+      'touch',
+      this.#update(() => ({ lastEventAt: now }), describeNothing),
+    )
   }
 
   /** An event that goes with no change of the session. */
@@ -120,16 +127,22 @@ export class SessionState {
     })
   }
 
-  async #update(changes: HolderChanges, describe: Describe<SessionRecord>): Promise<void> {
+  /** `decide` is asked when all that came before is stored; null: there is nothing to write. */
+  async #update(decide: () => HolderChanges | null, describe: Describe<SessionRecord>): Promise<void> {
     const { sessionId, epoch } = this.#lease
-    const outcome = await this.#inOrder(() => this.#deps.store.sessions.update(sessionId, epoch, changes, describe))
-    this.#stored = outcome.record
-    this.#deps.announce(outcome.published)
-    if (changes.status) this.#deps.log.info({ status: changes.status, reason: changes.statusReason }, 'session.changed')
+    await this.#inOrder(async () => {
+      const changes = decide()
+      if (!changes) return
+      const write = () => this.#deps.store.sessions.update(sessionId, epoch, changes, describe)
+      const { record, published } = await retryStore(write, this.#deps)
+      this.#stored = record
+      this.#deps.announce(published)
+      if (changes.status) this.#deps.log.info({ status: changes.status, reason: changes.statusReason }, 'session.changed')
+    })
   }
 
-  async #inOrder<T extends Outcome<SessionRecord> | null>(write: () => Promise<T>): Promise<T> {
-    const turn = this.#tail.then(() => retryStore(write, this.#deps))
+  async #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#tail.then(work)
     this.#tail = turn.catch(() => undefined)
     try {
       return await turn
