@@ -1,5 +1,6 @@
 // The settings Baileys runs with, and why each differs from its defaults.
-import { isJidBroadcast, isJidNewsletter, type UserFacingSocketConfig, type WAVersion } from '@whiskeysockets/baileys'
+import { isJidBroadcast, isJidNewsletter, proto, type UserFacingSocketConfig, type WAVersion } from '@whiskeysockets/baileys'
+import type { Dispatcher } from 'undici'
 import type { Log } from '../platform/log.ts'
 import { createBaileysLog } from './baileys-log.ts'
 import type { SessionCaches } from './session-caches.ts'
@@ -15,10 +16,16 @@ export interface ClientConfig {
 interface OptionParts extends Pick<UserFacingSocketConfig, 'auth' | 'makeSignalRepository' | 'getMessage' | 'agent'> {
   config: ClientConfig
   caches: SessionCaches
+  /** The way of everything that is fetched beside the socket. */
+  dispatcher: Dispatcher
   log: Log
 }
 
-export function baileysOptions({ config, caches, log, ...parts }: OptionParts): UserFacingSocketConfig {
+const { HistorySyncType } = proto.HistorySync
+/** They tell LIDs and privacy tokens; the others bring months of messages, which nobody reads here and everything new would wait behind. */
+const wantedHistory = new Set<number | null | undefined>([HistorySyncType.INITIAL_BOOTSTRAP, HistorySyncType.NON_BLOCKING_DATA])
+
+export function baileysOptions({ config, caches, dispatcher, log, ...parts }: OptionParts): UserFacingSocketConfig {
   return {
     ...parts,
     waWebSocketUrl: config.whatsappUrl,
@@ -34,6 +41,9 @@ export function baileysOptions({ config, caches, log, ...parts }: OptionParts): 
     // Own events would swallow early ack errors and receipts into `messages.upsert`.
     emitOwnEvents: false,
     syncFullHistory: false,
+    // Asked without a place to fetch from, the question is whether to wait for the first part and the settings after it.
+    shouldSyncHistoryMessage: ({ syncType, directPath }) => wantedHistory.has(syncType) || !directPath,
+    options: { dispatcher: dispatcher as unknown as NonNullable<RequestInit['dispatcher']> },
     fireInitQueries: true,
     generateHighQualityLinkPreview: false,
     // Retries are answered from the store, by any process; a cache per socket would only grow.

@@ -14,6 +14,7 @@ import { OrderedEvents } from './ordered-events.ts'
 import { toProto, type OutgoingContent } from './outgoing-content.ts'
 import { PendingAcks } from './pending-acks.ts'
 import type { ProxyRoute } from './proxy-tunnel.ts'
+import { createSideDownloads } from './side-downloads.ts'
 import type { SessionCaches } from './session-caches.ts'
 import { durableSignalRepository } from './signal-repository.ts'
 import type { ClientEvents, SessionCredentials } from './whatsapp-client.ts'
@@ -53,6 +54,7 @@ export class SocketLife {
   readonly #ordered: OrderedEvents
   readonly #incoming: Incoming
   readonly #connection: GuardedConnection
+  readonly #downloads = createSideDownloads(() => this.#proxy)
   readonly #onGone = new Set<() => void>()
   readonly #libraryClosed = Promise.withResolvers<void>()
   readonly #connectTimer: NodeJS.Timeout
@@ -151,6 +153,7 @@ export class SocketLife {
       baileysOptions({
         auth: this.#auth.state,
         agent: this.#connection.agent,
+        dispatcher: this.#downloads.dispatcher,
         makeSignalRepository: durableSignalRepository(this.#auth.state, {
           onDecrypted: (ciphertext, plaintext) => this.#incoming.decrypted(ciphertext, plaintext),
           isStored: (ciphertext) => this.#incoming.isStored(ciphertext),
@@ -264,6 +267,7 @@ export class SocketLife {
   #cut(): void {
     this.#isGone = true
     this.#connection.destroy()
+    this.#downloads.destroy()
   }
 
   /** What is under way is finished and stored; then the server is told, so that it does not wait for us. */
