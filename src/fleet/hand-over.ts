@@ -4,6 +4,8 @@ import { offerSessions, readLiveSession, type LiveDeps } from '../sessions/live-
 import type { Log } from '../platform/log.ts'
 import type { SessionRunner } from './session-runner.ts'
 
+type Held = Pick<SessionRunner, 'sessionId' | 'isConnected' | 'lease' | 'release'>
+
 /** Sessions on their way at once: what the others can log in without queueing. */
 const underWay = 8
 const arriveMs = 1_500
@@ -20,23 +22,24 @@ interface HandOverOptions {
 
 export async function handOver(
   deps: LiveDeps & { log: Log },
-  runners: readonly SessionRunner[],
+  runners: readonly Held[],
   { deadlineAt, receiverOf }: HandOverOptions,
 ): Promise<void> {
   const startedAt = monotonicMs()
   // What is not connected loses nothing by leaving first.
   const queue = runners.toSorted((a, b) => Number(a.isConnected) - Number(b.isConnected))
   let arrivedCount = 0
-  const release = (runner: SessionRunner) => runner.release(Math.max(lateMs, deadlineAt - monotonicMs()))
+  const release = (runner: Held) => runner.release(Math.max(lateMs, deadlineAt - monotonicMs()))
   const giveNext = async (): Promise<void> => {
     for (let runner = queue.shift(); runner; runner = queue.shift()) {
       const { sessionId, isConnected } = runner
-      await release(runner)
-      const receiver = receiverOf(sessionId)
       try {
+        await release(runner)
+        const receiver = receiverOf(sessionId)
         await offerSessions(deps.redis, deps.prefix, [sessionId], receiver ?? undefined)
         if (isConnected && receiver !== null && (await hasArrived(deps, runner, deadlineAt))) arrivedCount += 1
       } catch (err) {
+        // Redis is away. Nothing that one session meets may keep the others from being released.
         deps.log.debug({ err, sessionId }, 'lease.not_offered')
       }
     }
@@ -53,7 +56,7 @@ export async function handOver(
   if (runners.length > 0) deps.log.info({ heldCount: runners.length, arrivedCount, durationMs }, 'fleet.handed_over')
 }
 
-async function hasArrived(deps: LiveDeps, runner: SessionRunner, deadlineAt: number): Promise<boolean> {
+async function hasArrived(deps: LiveDeps, runner: Held, deadlineAt: number): Promise<boolean> {
   const end = Math.min(monotonicMs() + arriveMs, deadlineAt)
   while (monotonicMs() < end) {
     const live = await readLiveSession(deps, runner.sessionId)
