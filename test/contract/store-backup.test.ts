@@ -1,8 +1,10 @@
 // Backup and restore by the operator's own commands, for both stores: what comes back is what was there, and it works.
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { createConnection } from 'mongoose'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openProxyUrl, prepareProxy } from '../../src/sessions/proxy.ts'
@@ -70,7 +72,7 @@ async function everything(store: Store, sessionId: string): Promise<unknown> {
   }
 }
 
-describe.each(kinds)('$kind', ({ open, missing }) => {
+describe.each(kinds)('$kind', ({ kind, open, missing }) => {
   let place: Place
   let spare: Place
   let directory: string
@@ -94,6 +96,12 @@ describe.each(kinds)('$kind', ({ open, missing }) => {
       ...env,
     })
     return { code: await script.ended, text: script.printed() }
+  }
+  const restoreElsewhere = async (): Promise<Store> => {
+    await spare.store.close()
+    const restored = await run('restore', [await newest(), '--replace'], spare.env)
+    expect(restored, restored.text).toMatchObject({ code: 0, text: expect.stringContaining('1 sessions') as string })
+    return spare.reopen()
   }
   const newest = async () =>
     join(directory, (await readdir(directory)).filter((name) => /^ujumbe-.*Z$/.test(name)).at(-1) ?? 'none')
@@ -124,11 +132,7 @@ describe.each(kinds)('$kind', ({ open, missing }) => {
     expect(made, made.text).toMatchObject({ code: 0 })
     expect(made.text).toContain('It holds no master key')
     await accept(place.store, id)
-    await spare.store.close()
-    const restored = await run('restore', [await newest(), '--replace'], spare.env)
-    expect(restored, restored.text).toMatchObject({ code: 0 })
-    expect(restored.text).toContain('1 sessions')
-    const store = await spare.reopen()
+    const store = await restoreElsewhere()
     try {
       expect(await everything(store, id)).toEqual(before)
       expect(before).toMatchObject({ proxy: 'http://kiosk:mango@127.0.0.1:3128/', creds: 'paired' })
@@ -150,9 +154,7 @@ describe.each(kinds)('$kind', ({ open, missing }) => {
     over.abort()
     await writing
     expect(made, made.text).toMatchObject({ code: 0 })
-    await spare.store.close()
-    expect(await run('restore', [await newest(), '--replace'], spare.env)).toMatchObject({ code: 0 })
-    const store = await spare.reopen()
+    const store = await restoreElsewhere()
     try {
       const messages = await store.messages.listUnfinished(id, { limit: 10_000 })
       expect(messages.length).toBeGreaterThanOrEqual(30)
@@ -182,4 +184,36 @@ describe.each(kinds)('$kind', ({ open, missing }) => {
       expect(lost.text).toContain('another master key')
     },
   )
+
+  if (kind === 'mongo') {
+    test.skipIf(missing)('collections and indexes are all there again, of older schemas too', { timeout: 120_000 }, async () => {
+      const before = await indexesOf(place.env['MONGODB_URL'] ?? '')
+      expect(Object.keys(before)).toContain('replays')
+      await fill(place.store)
+      expect(await run('backup', [directory], place.env)).toMatchObject({ code: 0 })
+      await (await restoreElsewhere()).close()
+      expect(await indexesOf(spare.env['MONGODB_URL'] ?? '')).toEqual(before)
+      const meta = join(await newest(), 'meta.jsonl.gz')
+      const lines = gunzipSync(await readFile(meta)).toString()
+      const older = lines.replace(/("_id":"schema","value":\{"\$number\w+":)"\d+(\.0)?"/, '$1"1"')
+      expect(older).not.toBe(lines)
+      await writeFile(meta, gzipSync(older))
+      await (await restoreElsewhere()).close()
+      expect(await indexesOf(spare.env['MONGODB_URL'] ?? '')).toEqual(before)
+    })
+  }
 })
+
+async function indexesOf(url: string): Promise<Record<string, unknown[]>> {
+  const connection = await createConnection(url).asPromise()
+  try {
+    const collections = (await connection.db?.listCollections({}, { nameOnly: true }).toArray()) ?? []
+    const entries = collections.map(async ({ name }) => {
+      const indexes = (await connection.db?.collection(name).indexes()) ?? []
+      return [name, indexes.toSorted((a, b) => (a.name ?? '').localeCompare(b.name ?? ''))] as const
+    })
+    return Object.fromEntries(await Promise.all(entries))
+  } finally {
+    await connection.close()
+  }
+}

@@ -8,6 +8,8 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
 import { createConnection, mongo, type Connection } from 'mongoose'
 import { AppError } from '../../platform/errors.ts'
+import { createCollections } from './migrations.ts'
+import { createModels } from './models.ts'
 
 const { EJSON } = mongo.BSON
 const ending = '.jsonl.gz'
@@ -47,13 +49,15 @@ export async function backUpMongo(url: string, directory: string): Promise<numbe
  * @throws AppError `configuration` when it holds something, `store_unavailable`
  */
 export async function restoreMongo(url: string, directory: string, mayDrop: boolean): Promise<Record<string, number>> {
-  return withDatabase(url, async (db) => {
+  return withDatabase(url, async (db, connection) => {
     const files = (await readdir(directory)).filter((name) => name.endsWith(ending))
     for (const name of await namesOf(db)) {
       if (!mayDrop && (await db.collection(name).findOne()) !== null)
         throw new AppError('configuration', `The database holds ${name} already. \`-- --replace\` drops what is there.`)
     }
     for (const name of await namesOf(db)) await db.collection(name).drop()
+    // A database that says it has the present version is not looked at again; and while nothing is in them indexes cost nothing.
+    await createCollections(createModels(connection))
     const counts: Record<string, number> = {}
     for (const file of files) counts[file.slice(0, -ending.length)] = await load(db, join(directory, file))
     return counts

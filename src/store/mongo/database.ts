@@ -50,7 +50,7 @@ export class MongoDatabase {
       await connection.asPromise()
       await requireTransactions(connection)
       const models = createModels(connection)
-      await migrate(connection, models)
+      await migrate(models)
       return new MongoDatabase(connection, models)
     } catch (error) {
       await connection.close().catch(() => undefined)
