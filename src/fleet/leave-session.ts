@@ -21,9 +21,10 @@ interface LeaveDeps extends StateDeps {
 /** WhatsApp has been told, or could not be. Every step may be repeated. False when the user asked for something else meanwhile. */
 export async function logOutSession(deps: LeaveDeps, record: SessionRecord): Promise<boolean> {
   await retryStore(() => deps.credentials.erase(), deps)
-  await failUnfinished(deps, record.id, 'session_logged_out')
+  await failUnfinished(deps, deps.lease, 'session_logged_out')
   return deps.state.settle(record.intentRevision, 'logged_out', 'requested', {
     phoneNumber: null,
+    formerPhoneNumber: record.phoneNumber ?? record.formerPhoneNumber,
     lid: null,
     pushName: null,
     network: null,
@@ -36,7 +37,7 @@ export async function logOutSession(deps: LeaveDeps, record: SessionRecord): Pro
 export async function removeSession(deps: LeaveDeps, record: SessionRecord): Promise<void> {
   const { redis, prefix, store, lease, log } = deps
   await retryStore(() => deps.credentials.erase(), deps)
-  await failUnfinished(deps, record.id, 'session_deleted')
+  await failUnfinished(deps, deps.lease, 'session_deleted')
   const queue = createQueue(sendQueueName(record.id), redis, prefix)
   try {
     await queue.obliterate({ force: true })

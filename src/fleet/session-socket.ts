@@ -3,11 +3,13 @@ import { withDeadline } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { SendQueueDrain } from '../messages/drain-queue.ts'
 import { recordLateAck, recordReceipt } from '../messages/record-receipt.ts'
+import { retryStore } from '../messages/retry-store.ts'
 import { storeInbound } from '../messages/store-inbound.ts'
+import type { Lease } from '../sessions/lease.ts'
 import { Pairing } from '../sessions/pair-session.ts'
 import { describeRestriction } from '../sessions/session-events.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
-import type { SessionRecord } from '../store/session-store.ts'
+import type { HolderChanges, SessionRecord } from '../store/session-store.ts'
 import type { Store } from '../store/store.ts'
 import { ownCauses, type DisconnectCause, type DisconnectRule } from '../whatsapp/disconnect-reason.ts'
 import type { ClientEvents, WhatsAppClient } from '../whatsapp/whatsapp-client.ts'
@@ -17,6 +19,7 @@ import type { Watchdog, Watched } from './watchdog.ts'
 
 interface SocketDeps {
   record: SessionRecord
+  lease: Lease
   network: 'whatsapp' | 'sandbox'
   state: SessionState
   store: Pick<Store, 'messages'>
@@ -176,27 +179,30 @@ export class SessionSocket {
     this.#wasPaired = true
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.replace('handshake_timed_out'), handshakeMs)
-    await this.#adopt(identity)
+    const adopted = await this.#adopt(identity)
     const { state, network } = this.#deps
+    if (this.#isEnded) return
     await state.change(
       'connecting',
       null,
-      { phoneNumber: identity.phoneNumber, lid: identity.lid, network, pairingStartedAt: null },
+      { ...adopted, phoneNumber: identity.phoneNumber, lid: identity.lid, network, pairingStartedAt: null },
       { qr: null, pairingCode: null },
     )
   }
 
   async #open(identity: { phoneNumber: string; lid: string | null; pushName: string | null }): Promise<void> {
-    const { state, network, record, drain, watchdog, opened, ready, handshaken } = this.#deps
+    const { state, network, record, drain, watchdog, opened, ready, handshaken, ending } = this.#deps
     this.#wasOpen = true
     clearTimeout(this.#timer)
     handshaken()
-    await this.#adopt(identity)
+    const adopted = await this.#adopt(identity)
+    if (this.#isEnded || ending.aborted) return
     const now = Date.now()
     await state.change(
       'connected',
       null,
       {
+        ...adopted,
         phoneNumber: identity.phoneNumber,
         lid: identity.lid ?? record.lid,
         pushName: identity.pushName ?? record.pushName,
@@ -206,7 +212,7 @@ export class SessionSocket {
       },
       { connectedAt: now, reconnectAt: null, qr: null, pairingCode: null },
     )
-    if (this.#isEnded || this.#deps.ending.aborted) return
+    if (this.#isEnded || ending.aborted) return
     this.#watched = {
       sessionId: record.id,
       client: this.client,
@@ -219,11 +225,19 @@ export class SessionSocket {
     ready()
   }
 
-  /** Messages accepted for another number must not leave from this one. */
-  async #adopt({ phoneNumber }: { phoneNumber: string }): Promise<void> {
-    const { record } = this.#deps
-    if (record.phoneNumber === null || record.phoneNumber === phoneNumber) return
-    await failUnfinished(this.#deps, record.id, 'session_logged_out')
-    record.phoneNumber = phoneNumber
+  /**
+   * Messages accepted for another number must not leave from this one, and whom that one knew are strangers to this one. The number is
+   * stored after it, and before anything leaves: whoever comes after a crash begins anew.
+   */
+  async #adopt({ phoneNumber }: { phoneNumber: string }): Promise<HolderChanges> {
+    const { record, lease, store } = this.#deps
+    const former = record.phoneNumber ?? record.formerPhoneNumber
+    if (former === null || former === phoneNumber) return {}
+    // After a requested log-out nothing of the former number is left; what was accepted since is for whoever is paired.
+    if (record.phoneNumber !== null) await failUnfinished(this.#deps, lease, 'session_logged_out')
+    await retryStore(() => store.messages.forgetContacts(lease.sessionId, lease.epoch), this.#deps)
+    record.lid = null
+    record.pushName = null
+    return { restriction: null, pushName: null }
   }
 }

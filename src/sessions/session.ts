@@ -35,6 +35,7 @@ export function newSession(input: NewSession): SessionRecord {
     phoneNumber: null,
     lid: null,
     pushName: null,
+    formerPhoneNumber: null,
     restriction: null,
     health: null,
     settings: { ...defaultSettings, ...input.settings },

@@ -180,6 +180,8 @@ export interface MessageStore {
   /** Queued ones with a hold that ends after this time, by the end of their hold. */
   listHeld(sessionId: string, after: number, limit: number): Promise<UnfinishedMessage[]>
   newContacts(sessionId: string, since: number, now: number): Promise<NewContacts>
+  /** They were another number's; in steps, each fenced, so that it may be repeated. @throws AppError `stale_epoch` */
+  forgetContacts(sessionId: string, epoch: number): Promise<void>
   /** Queued and sending ones, lane after lane, each by sequence. */
   listQueue(sessionId: string, limit: number): Promise<QueuedMessage[]>
   /** Compare-and-set from `queued` or `scheduled`. 'too_late' from `sending` on. */
@@ -193,14 +195,14 @@ export interface MessageStore {
   promoteDue(now: number, limit: number, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord>[]>
   /** Queued and scheduled ones past expiresAt become `expired`. */
   expireDue(now: number, limit: number, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord>[]>
-  /** All queued and sending ones end as failed: the session was logged out or deleted. In pages; returns fewer than `limit` when done. */
+  /**
+   * One page of those that have not left ends as failed, fenced: scheduled, queued and sending ones. `isEmpty` when there was none; until
+   * then ask again, however few of a page were left to fail. @throws AppError `stale_epoch`
+   */
   failUnfinished(
-    sessionId: string,
-    error: { code: string; detail: string },
-    at: number,
-    limit: number,
+    input: { sessionId: string; epoch: number; error: { code: string; detail: string }; at: number; limit: number },
     describe: Describe<MessageRecord>,
-  ): Promise<Outcome<MessageRecord>[]>
+  ): Promise<{ failed: Outcome<MessageRecord>[]; isEmpty: boolean }>
   /** Queued and sending rows by sequence. */
   listUnfinished(sessionId: string, query: { priority?: Lane; limit: number }): Promise<UnfinishedMessage[]>
   /**

@@ -55,6 +55,8 @@ export interface SessionRecord {
   phoneNumber: string | null
   lid: string | null
   pushName: string | null
+  /** The one before a requested log-out, while there is no other: whose contacts it still has. */
+  formerPhoneNumber: string | null
   restriction: { reason: string; until: number } | null
   /** Null before the first score. */
   health: SessionHealth | null
@@ -88,6 +90,7 @@ export type HolderChanges = Partial<
     | 'phoneNumber'
     | 'lid'
     | 'pushName'
+    | 'formerPhoneNumber'
     | 'restriction'
     | 'network'
     | 'pairingStartedAt'
@@ -131,7 +134,8 @@ export interface SessionStore {
   update(id: string, epoch: number, changes: HolderChanges, describe: Describe<SessionRecord>): Promise<Outcome<SessionRecord>>
   /**
    * Ends the holder's duty: like `update`, and `claimable: false`, but only while `intentRevision` is still the one that was carried out.
-   * Null when a newer request came in: look at the session again.
+   * As `logged_out` the credentials are erased in the same transaction: nobody finds a session without them that does not say why.
+   * Null when a newer request came in, and nothing is changed: look at the session again.
    */
   settle(
     id: string,

@@ -214,19 +214,47 @@ describeStores('messages', (t) => {
     expect(await t.store.messages.queueState(id)).toMatchObject({ depth: 3, scheduled: 0 })
   })
 
-  test('failing what is unfinished goes page by page and leaves ended and scheduled ones alone', async () => {
+  const error = { code: 'session_logged_out', detail: 'd' }
+  const failPage = (sessionId: string, epoch = 1) =>
+    t.store.messages.failUnfinished({ sessionId, epoch, error, at: 9, limit: 2 }, tells('message.failed'))
+
+  test('failing what has not left goes page by page, scheduled ones too, and leaves ended ones alone', async () => {
     const id = await createHeldSession(t.store)
     const other = await accept(newMessage(await createHeldSession(t.store)))
-    for (let i = 0; i < 5; i++) await accept(newMessage(id))
-    const scheduled = await accept(newMessage(id, { status: 'scheduled', sendAt: 1e12 }))
-    const error = { code: 'session_logged_out', detail: 'd' }
+    const canceled = await accept(newMessage(id))
+    await t.store.messages.cancel(id, canceled.id, 1, tellsNothing)
+    const sending = await accept(newMessage(id))
+    await t.store.messages.take({ sessionId: id, id: sending.id, epoch: 1, now: 1 }, tellsNothing)
+    for (let i = 0; i < 3; i++) await accept(newMessage(id))
+    await accept(newMessage(id, { status: 'scheduled', sendAt: 1e12 }))
     const pages: number[] = []
-    do pages.push((await t.store.messages.failUnfinished(id, error, 9, 2, tells('message.failed'))).length)
-    while (pages.at(-1) === 2)
-    expect(pages).toEqual([2, 2, 1])
+    for (let page; page?.isEmpty !== true; pages.push(page.failed.length)) page = await failPage(id)
+    expect(pages).toEqual([2, 2, 1, 0])
     const failed = await t.store.messages.list({ sessionId: id, status: 'failed', limit: 10 })
     expect(failed.data.map((message) => message.error)).toEqual(Array.from({ length: 5 }, () => error))
-    expect(await t.store.messages.get(id, scheduled.id)).toMatchObject({ status: 'scheduled' })
+    expect(await t.store.messages.queueState(id)).toMatchObject({ depth: 0, scheduled: 0 })
+    expect(await t.store.messages.promoteDue(2e12, 10, tells('message.queued'))).toEqual([])
+    expect(await t.store.messages.get(id, canceled.id)).toMatchObject({ status: 'canceled' })
     expect(await t.store.messages.get(other.sessionId, other.id)).toMatchObject({ status: 'queued' })
+  })
+
+  test('what is canceled or expires while a page of it is failed hides nothing of what is left', async () => {
+    const id = await createHeldSession(t.store)
+    const messages = []
+    for (let i = 0; i < 5; i++) messages.push(await accept(newMessage(id)))
+    const [, second] = messages
+    const [page] = await Promise.all([failPage(id), t.store.messages.cancel(id, second?.id ?? '', 1, tellsNothing)])
+    expect(page.isEmpty).toBe(false)
+    while (!(await failPage(id)).isEmpty);
+    expect(await t.store.messages.queueState(id)).toMatchObject({ depth: 0 })
+  })
+
+  test('who held the session before fails nothing any more', async () => {
+    const id = await createHeldSession(t.store)
+    const message = await accept(newMessage(id))
+    await t.store.sessions.raiseEpoch(id, 2)
+    await expect(failPage(id)).rejects.toMatchObject({ code: 'stale_epoch' })
+    expect(await t.store.messages.get(id, message.id)).toMatchObject({ status: 'queued' })
+    expect(await failPage(id, 2)).toMatchObject({ failed: [{ record: { id: message.id } }], isEmpty: false })
   })
 })

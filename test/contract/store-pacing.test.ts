@@ -70,6 +70,22 @@ describeStores('pacing', (t) => {
     expect(await t.store.messages.newContacts(id, 0, 0)).toEqual({ count: 1, firstAt: 100, held: [] })
   })
 
+  test('contacts of another number are forgotten by who holds the session, and by nobody else', async () => {
+    const id = await createHeldSession(t.store)
+    const other = await createHeldSession(t.store)
+    for (const sessionId of [id, other]) {
+      await sendTo(sessionId, phone(1), 100)
+      await hearFrom(sessionId, phone(2), 200, '123456@lid')
+    }
+    await expect(t.store.messages.forgetContacts(id, 2)).rejects.toMatchObject({ code: 'stale_epoch' })
+    expect(await contactOf(id, phone(1))).toMatchObject({ firstOutboundAt: 100 })
+    await t.store.messages.forgetContacts(id, 1)
+    await t.store.messages.forgetContacts(id, 1)
+    for (const recipient of [phone(1), phone(2), '123456@lid']) expect(await contactOf(id, recipient)).toBeNull()
+    expect(await t.store.messages.newContacts(id, 0, 0)).toEqual({ count: 0, firstAt: null, held: [] })
+    expect(await contactOf(other, phone(1))).toMatchObject({ firstOutboundAt: 100 })
+  })
+
   test('new contacts are counted from a time on, without those who wrote first', async () => {
     const id = await createHeldSession(t.store)
     expect(await t.store.messages.newContacts(id, 0, 0)).toEqual({ count: 0, firstAt: null, held: [] })

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callSession } from '../../src/sessions/session-command.ts'
 import { readLiveSession } from '../../src/sessions/live-session.ts'
+import type { MessageRecord } from '../../src/store/message-store.ts'
+import { newMessage } from '../support/records.ts'
 import { waitFor } from '../support/wait.ts'
 import { prefix, startWorkerRig, type WorkerRig } from '../support/worker-rig.ts'
 
@@ -104,16 +106,59 @@ test('disconnect, connect, logout and delete are carried out', async () => {
 test('a session unlinked on the phone is logged out, keeps what waits, and fails it when another number is paired', async () => {
   const id = await rig.addSession()
   await rig.pair(id, '254700000006')
+  await makeContact(id)
+  await restrict(id)
+  const scheduled = await schedule(id)
   await rig.sandbox.client.unlink('254700000006')
   expect(await rig.waitStatus(id, 'logged_out')).toMatchObject({ statusReason: 'device_removed', claimable: false })
   expect(await rig.store.credentials.readDataKey(id)).toBeNull()
   const message = await rig.send(id, person, 'from the old number')
+  expect(await rig.store.messages.queueState(id)).toMatchObject({ depth: 1, scheduled: 1 })
   await rig.request(id, 'connect')
   await rig.pair(id, '254700000007')
-  expect(await rig.store.messages.get(id, message.id)).toMatchObject({
-    status: 'failed',
-    error: { code: 'session_logged_out' },
-  })
+  for (const each of [message, scheduled]) {
+    const error = { code: 'session_logged_out' }
+    expect(await rig.store.messages.get(id, each.id)).toMatchObject({ status: 'failed', error })
+  }
+  expect(await rig.session(id)).toMatchObject({ phoneNumber: '254700000007', restriction: null })
+  expect(await rig.store.messages.newContacts(id, 0, 0)).toMatchObject({ firstAt: null })
+})
+
+test('a log-out fails what is scheduled too; only another number forgets the contacts, and what was accepted since leaves', async () => {
+  const id = await rig.addSession()
+  await rig.pair(id, '254700000008')
+  await makeContact(id)
+  const scheduled = await schedule(id)
+  await rig.request(id, 'logout')
+  await rig.waitStatus(id, 'logged_out')
+  const error = { code: 'session_logged_out' }
+  expect(await rig.store.messages.get(id, scheduled.id)).toMatchObject({ status: 'failed', error })
+
+  await rig.request(id, 'connect')
+  await rig.pair(id, '254700000008')
+  expect(await rig.store.messages.newContacts(id, 0, 0)).toMatchObject({ firstAt: expect.any(Number) })
+
+  await rig.request(id, 'logout')
+  await rig.waitStatus(id, 'logged_out')
+  const since = await rig.send(id, person, 'for whoever is paired')
+  const contact = await waitFor('the contact', async () => (await rig.store.messages.newContacts(id, 0, 0)).firstAt)
+  await rig.request(id, 'connect')
+  await rig.pair(id, '254700000009')
+  await waitFor('the later message read', async () => (await rig.store.messages.get(id, since.id))?.status === 'read')
+  expect((await rig.store.messages.newContacts(id, 0, 0)).firstAt).toBeGreaterThan(contact)
+})
+
+test('what a worker that died had not failed of another number, the next one fails before anything leaves', async () => {
+  const id = await rig.addSession()
+  await rig.pair(id, '254700000010')
+  await rig.workers.at(-1)?.end('SIGKILL')
+  // As it stands then: the credentials are the new number's, the rest is still the former's.
+  await rig.store.sessions.update(id, (await rig.session(id)).epoch, { phoneNumber: '254700000011' }, () => [])
+  const messages = [await rig.send(id, person, 'from the former number'), await schedule(id)]
+  await rig.startWorker()
+  await waitFor('the new number', async () => (await rig.session(id)).phoneNumber === '254700000010')
+  for (const { id: messageId } of messages)
+    expect(await rig.store.messages.get(id, messageId)).toMatchObject({ status: 'failed', attemptCount: 0 })
 })
 
 test('a pairing that is not finished in time ends as disconnected', async () => {
@@ -124,10 +169,31 @@ test('a pairing that is not finished in time ends as disconnected', async () => 
 })
 
 test('SIGTERM ends the worker cleanly and leaves no lease behind', async () => {
-  const worker = rig.workers[0]
+  const worker = rig.workers.at(-1)
   expect(await worker?.end('SIGTERM')).toBe(0)
   for (const key of await rig.commands.keys(`${prefix}:session:*:lease`)) {
     expect(await rig.commands.hget(key, 'owner')).toBeNull()
   }
   expect(await rig.commands.keys(`${prefix}:worker:*`)).toEqual([])
 })
+
+async function makeContact(id: string): Promise<void> {
+  const message = await rig.send(id, person, 'a first word')
+  await waitFor('the first word read', async () => (await rig.store.messages.get(id, message.id))?.status === 'read')
+}
+
+async function restrict(id: string): Promise<void> {
+  const restriction = { reason: 'reach_out_restricted', until: Date.now() + 3_600_000 }
+  await rig.store.sessions.update(id, (await rig.session(id)).epoch, { restriction }, () => [])
+}
+
+async function schedule(id: string): Promise<MessageRecord> {
+  const sendAt = Date.now() + 3_600_000
+  const message = newMessage(id, {
+    status: 'scheduled',
+    sendAt,
+    address: { input: person, phoneNumber: person, lid: null, groupId: null },
+  })
+  await rig.store.messages.accept({ message, idempotency: null, maxQueueDepth: 10, now: Date.now() }, () => [])
+  return message
+}

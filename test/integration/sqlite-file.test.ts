@@ -94,7 +94,9 @@ async function askEverything(store: Store): Promise<void> {
   await store.messages.findByWhatsappId(id, 'NONE')
   await store.messages.promoteDue(1, 1, tellsNothing)
   await store.messages.expireDue(1, 1, tellsNothing)
-  await store.messages.failUnfinished(id, { code: 'x', detail: '' }, 1, 1, tellsNothing)
+  const error = { code: 'x', detail: '' }
+  await store.messages.failUnfinished({ sessionId: id, epoch: 1, error, at: 1, limit: 1 }, tellsNothing)
+  await store.messages.forgetContacts(id, 1)
   await store.messages.listUnfinished(id, { limit: 1 })
   await store.messages.listSessionsWithStale(9e12, 1)
   await store.messages.listDeepestQueues(1)

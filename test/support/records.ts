@@ -21,6 +21,7 @@ export function newSession(changes: Partial<SessionRecord> = {}, endpoint: Parti
     phoneNumber: null,
     lid: null,
     pushName: null,
+    formerPhoneNumber: null,
     restriction: null,
     health: null,
     settings: {

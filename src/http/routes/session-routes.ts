@@ -19,6 +19,10 @@ const intentSummaries = {
   logout: 'Log out at WhatsApp; it must be paired again',
 }
 
+const logoutDescription =
+  'What has not left, scheduled messages too, ends as `failed` with `session_logged_out`; what is posted afterwards waits for the number that ' +
+  'is paired next. A session that its phone removed keeps what waits, until another number is paired with it.'
+
 export const sessionRoutes: Route[] = [
   defineRoute({
     id: 'createSession',
@@ -138,6 +142,7 @@ export const sessionRoutes: Route[] = [
       path: `/v1/sessions/{sessionId}/${intent}`,
       tag,
       summary: intentSummaries[intent],
+      ...(intent === 'logout' && { description: logoutDescription }),
       access: 'manage',
       target: 'session',
       body: z.strictObject({}),

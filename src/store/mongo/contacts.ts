@@ -3,7 +3,9 @@ import type { ClientSession } from 'mongoose'
 import { isContact } from '../message-status.ts'
 import type { ContactFacts, MessageRecord, NewContacts } from '../message-store.ts'
 import type { MongoDatabase } from './database.ts'
+import { passFence } from './session-doc.ts'
 
+const pageSize = 500
 const idOf = (sessionId: string, recipient: string) => `${sessionId} ${recipient}`
 
 /** The first time counts. */
@@ -101,4 +103,16 @@ export async function newContacts(db: MongoDatabase, sessionId: string, since: n
     firstAt: first?.firstOutboundAt ?? null,
     held: held.map(({ _id, count: each }) => ({ heldUntil: _id, count: each })),
   }
+}
+
+/** A page at a time, each a short transaction, so that others write in between. */
+export async function forgetContacts(db: MongoDatabase, sessionId: string, epoch: number): Promise<void> {
+  const { contacts } = db.models
+  const removePage = async (session: ClientSession) => {
+    await passFence(db, session, sessionId, epoch)
+    const page = await contacts.find({ sessionId }, { _id: 1 }, { session }).limit(pageSize).lean()
+    await contacts.deleteMany({ _id: { $in: page.map(({ _id }) => _id) } }, { session })
+    return page.length
+  }
+  while ((await db.transact(sessionId, removePage)) === pageSize);
 }

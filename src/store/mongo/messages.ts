@@ -4,7 +4,7 @@ import type { Describe, Outcome } from '../event-store.ts'
 import { advanced } from '../message-status.ts'
 import type { MessageRecord, MessageStore, StatusChange } from '../message-store.ts'
 import { acceptMessage, storeInbound } from './accept-message.ts'
-import { newContacts } from './contacts.ts'
+import { forgetContacts, newContacts } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import type { EventPlaces } from './event-places.ts'
 import {
@@ -99,6 +99,7 @@ export function createMessages(db: MongoDatabase, places: EventPlaces): MessageS
     pacingFacts: (sessionId, id) => db.read(() => pacingFacts(db, sessionId, id)),
     listHeld: (sessionId, after, limit) => db.read(() => listHeld(db, sessionId, after, limit)),
     newContacts: (sessionId, since, now) => db.read(() => newContacts(db, sessionId, since, now)),
+    forgetContacts: (sessionId, epoch) => forgetContacts(db, sessionId, epoch),
     listQueue: (sessionId, limit) => db.read(() => listQueue(db, sessionId, limit)),
 
     cancel: (sessionId, id, at, describe) =>
@@ -130,11 +131,20 @@ export function createMessages(db: MongoDatabase, places: EventPlaces): MessageS
       return stepEach(found, { to: 'expired', at: now }, describe)
     },
 
-    failUnfinished: async (sessionId, error, at, limit, describe) => {
+    failUnfinished: async ({ sessionId, epoch, error, at, limit }, describe) => {
+      // In this order: what becomes due between the two is found by the second.
       const found = await db.read(async () =>
-        messages.find({ sessionId, unfinished: true }).sort({ lane: 1, sequence: 1 }).limit(limit).lean(),
+        messages.find({ sessionId, status: 'scheduled' }).sort({ createdAt: 1, _id: 1 }).limit(limit).lean(),
       )
-      return stepEach(found, { to: 'failed', at, error }, describe)
+      if (found.length < limit) {
+        const unfinished = messages.find({ sessionId, unfinished: true }).sort({ lane: 1, sequence: 1 })
+        found.push(...(await db.read(async () => unfinished.limit(limit - found.length).lean())))
+      }
+      const fenced = (session: ClientSession) => async (after: MessageRecord) => {
+        await passFence(db, session, sessionId, epoch)
+        return after
+      }
+      return { failed: await stepEach(found, { to: 'failed', at, error }, describe, fenced), isEmpty: found.length === 0 }
     },
 
     listUnfinished: (sessionId, query) => db.read(() => listUnfinished(db, sessionId, query)),

@@ -97,6 +97,7 @@ export const collections = {
       phoneNumber: maybeText,
       lid: maybeText,
       pushName: maybeText,
+      formerPhoneNumber: maybeText,
       network: maybeText,
       pairingPhoneNumber: maybeText,
       pairingStartedAt: maybeNumber,

@@ -7,7 +7,8 @@ import type { SessionDoc } from './schemas.ts'
 
 export function toSession(doc: SessionDoc): SessionRecord {
   const { _id: id, fence: _, ...rest } = doc
-  return { id, ...rest }
+  // Sessions made by an older version lack it.
+  return { id, ...rest, formerPhoneNumber: rest.formerPhoneNumber ?? null }
 }
 
 export function toSessionDoc({ id: _id, ...rest }: SessionRecord): SessionDoc {

@@ -3,6 +3,11 @@ import { isContact } from '../message-status.ts'
 import type { ContactFacts, MessageRecord, NewContacts } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
+const pageSize = 500
+/** All of a session, or as many as the limit says. */
+export const removeContactsSql =
+  'DELETE FROM contacts WHERE (session_id, recipient) IN (SELECT session_id, recipient FROM contacts WHERE session_id = ? LIMIT ?)'
+
 /** Must run inside `write`. The first time counts. */
 export function recordWrittenTo(db: SqliteDatabase, { sessionId, recipient }: MessageRecord, at: number): void {
   if (!isContact(recipient)) return
@@ -68,4 +73,13 @@ export function newContacts(db: SqliteDatabase, sessionId: string, since: number
     firstAt: (first?.['at'] as number | null | undefined) ?? null,
     held: held.map((row) => ({ heldUntil: row['heldUntil'] as number, count: row['count'] as number })),
   }
+}
+
+/** A page at a time, so that others write in between. */
+export async function forgetContacts(db: SqliteDatabase, sessionId: string, requireHeld: () => void): Promise<void> {
+  const removePage = () => {
+    requireHeld()
+    return Number(db.sql(removeContactsSql).run(sessionId, pageSize).changes)
+  }
+  while ((await db.write(removePage)) === pageSize);
 }

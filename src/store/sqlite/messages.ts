@@ -2,7 +2,7 @@
 import { advanced } from '../message-status.ts'
 import type { MessageRecord, MessageStore } from '../message-store.ts'
 import { acceptMessage, findByWhatsappId, storeInbound } from './accept-message.ts'
-import { newContacts } from './contacts.ts'
+import { forgetContacts, newContacts } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 import {
   listDeepestQueues,
@@ -65,6 +65,7 @@ export function createMessages(db: SqliteDatabase): MessageStore {
     pacingFacts: (sessionId, id) => db.read(() => pacingFacts(db, sessionId, id)),
     listHeld: (sessionId, after, limit) => db.read(() => listHeld(db, sessionId, after, limit)),
     newContacts: (sessionId, since, now) => db.read(() => newContacts(db, sessionId, since, now)),
+    forgetContacts: (sessionId, epoch) => forgetContacts(db, sessionId, () => requireEpoch(db, sessionId, epoch)),
     listQueue: (sessionId, limit) => db.read(() => listQueue(db, sessionId, limit)),
 
     cancel: (sessionId, id, at, describe) =>
@@ -102,17 +103,22 @@ export function createMessages(db: SqliteDatabase): MessageStore {
           }),
       ),
 
-    failUnfinished: (sessionId, error, at, limit, describe) =>
-      db.write(() =>
-        db
-          .sql(`SELECT * FROM messages WHERE session_id = ? AND status IN ('queued', 'sending') ORDER BY lane, sequence LIMIT ?`)
+    failUnfinished: ({ sessionId, epoch, error, at, limit }, describe) =>
+      db.write(() => {
+        requireEpoch(db, sessionId, epoch)
+        const scheduled = db
+          .sql(`SELECT * FROM messages WHERE session_id = ? AND status = 'scheduled' ORDER BY created_at LIMIT ?`)
           .all(sessionId, limit)
-          .map(toMessage)
-          .flatMap((message) => {
-            const after = advanced(message, { to: 'failed', at, error })
-            return after ? [saveChange(db, message, after, describe)] : []
-          }),
-      ),
+        const unfinished = db
+          .sql(`SELECT * FROM messages WHERE session_id = ? AND status IN ('queued', 'sending') ORDER BY lane, sequence LIMIT ?`)
+          .all(sessionId, limit - scheduled.length)
+        const found = [...scheduled, ...unfinished].map(toMessage)
+        const failed = found.flatMap((message) => {
+          const after = advanced(message, { to: 'failed', at, error })
+          return after ? [saveChange(db, message, after, describe)] : []
+        })
+        return { failed, isEmpty: found.length === 0 }
+      }),
 
     listUnfinished: (sessionId, query) => db.read(() => listUnfinished(db, sessionId, query)),
     listSessionsWithStale: (before, limit, afterSessionId = '') =>

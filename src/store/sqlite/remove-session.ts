@@ -1,4 +1,5 @@
 // The last step of a deletion: everything of a session, in steps small enough for others to write in between.
+import { removeContactsSql } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 
 const stepSize = 500
@@ -10,7 +11,7 @@ const pages = [
   `DELETE FROM deliveries WHERE n IN (
      SELECT n FROM deliveries WHERE endpoint_id IN (SELECT id FROM endpoints WHERE session_id = ?) LIMIT ?)`,
   'DELETE FROM events WHERE n IN (SELECT n FROM events WHERE session_id = ? LIMIT ?)',
-  'DELETE FROM contacts WHERE (session_id, recipient) IN (SELECT session_id, recipient FROM contacts WHERE session_id = ? LIMIT ?)',
+  removeContactsSql,
   'DELETE FROM health_samples WHERE n IN (SELECT n FROM health_samples WHERE session_id = ? LIMIT ?)',
 ]
 const rest = [

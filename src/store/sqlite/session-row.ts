@@ -19,6 +19,7 @@ interface SessionRow {
   phone_number: string | null
   lid: string | null
   push_name: string | null
+  former_phone_number: string | null
   network: 'whatsapp' | 'sandbox' | null
   pairing_phone_number: string | null
   pairing_started_at: number | null
@@ -39,6 +40,7 @@ export function toSession(raw: Record<string, unknown>): SessionRecord {
     phoneNumber: row.phone_number,
     lid: row.lid,
     pushName: row.push_name,
+    formerPhoneNumber: row.former_phone_number,
     restriction: row.restriction === null ? null : (JSON.parse(row.restriction) as SessionRecord['restriction']),
     health: row.health === null ? null : (JSON.parse(row.health) as SessionRecord['health']),
     settings: JSON.parse(row.settings) as SessionSettings,
@@ -71,7 +73,7 @@ export function requireEpoch(db: SqliteDatabase, sessionId: string, epoch: numbe
 
 const columns = `id, epoch, status, claimable, intent, intent_revision, deleted_at, created_at, updated_at, last_event_at,
   last_connected_at, status_reason, phone_number, lid, push_name, network, pairing_phone_number, pairing_started_at,
-  restriction, health, display_name, settings, metadata`
+  restriction, health, display_name, settings, metadata, former_phone_number`
 const insertSql = `INSERT INTO sessions (${columns}) VALUES (${columns.replace(/\w+/g, '?')})`
 const updateSql = `UPDATE sessions SET (${columns}) = (${columns.replace(/\w+/g, '?')}) WHERE id = ?`
 
@@ -109,5 +111,6 @@ function valuesOf(s: SessionRecord): (string | number | null)[] {
     s.displayName,
     JSON.stringify(s.settings),
     JSON.stringify(s.metadata),
+    s.formerPhoneNumber,
   ]
 }

@@ -139,7 +139,7 @@ const endings: Record<Ending, { label: string; title: string; action: string; te
     label: 'Log out…',
     title: 'Log out at WhatsApp?',
     action: 'Log out',
-    text: 'The phone forgets this device, and its credentials are erased. Messages that wait will fail. It must be paired again.',
+    text: 'The phone forgets this device, and its credentials are erased. Messages that wait or are scheduled will fail. It must be paired again.',
     done: 'It is being logged out',
   },
   delete: {
