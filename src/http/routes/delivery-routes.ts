@@ -1,6 +1,5 @@
 // Single deliveries: read one, or have its event delivered once more.
 import { z } from 'zod'
-import { AppError } from '../../platform/errors.ts'
 import type { DeliveryRecord } from '../../store/event-store.ts'
 import { deliveryView } from '../../webhooks/delivery-view.ts'
 import { redeliver } from '../../webhooks/redeliver.ts'
@@ -9,6 +8,7 @@ import type { HttpDeps } from '../http-deps.ts'
 import { defineRoute, type Route } from '../route.ts'
 import { idField } from '../schemas/field-schemas.ts'
 import { deliverySchema } from '../schemas/webhook-schemas.ts'
+import { findEndpoint } from './webhook-routes.ts'
 
 const params = z.object({ deliveryId: idField('dlv') })
 const of = (rest: string) => ({
@@ -57,7 +57,6 @@ export const deliveryRoutes: Route[] = [
 /** A session's are those of its own endpoints: what fleet-wide ones get of it is the admin's. */
 async function findDelivery(deps: HttpDeps, sessionId: string | null, deliveryId: string): Promise<DeliveryRecord> {
   const delivery = found(await deps.store.deliveries.get(deliveryId))
-  const endpoint = found(await deps.store.endpoints.get(delivery.endpointId))
-  if (sessionId !== null && endpoint.sessionId !== sessionId) throw new AppError('not_found')
+  await findEndpoint(deps, sessionId, delivery.endpointId)
   return delivery
 }

@@ -63,9 +63,11 @@ export const keyRoutes: Route[] = [
     answers: { 204: { description: 'It works no longer.' } },
     errors: ['last_key'],
     async handle(deps, request) {
+      const sessionId = sessionIdOf(request)
       const { keyId } = request.params
+      found(await findSession(deps.store, sessionId))
       if (request.caller?.kind === 'session' && request.caller.keyId === keyId) throw new AppError('last_key')
-      found((await deps.store.keys.remove(sessionIdOf(request), keyId)) || null)
+      found((await deps.store.keys.remove(sessionId, keyId)) || null)
       deps.authenticator.forgetKeys()
       return { status: 204 }
     },
@@ -85,7 +87,9 @@ export const keyRoutes: Route[] = [
     answers: { 200: { description: 'Renewed.', schema: issuedKeySchema } },
     errors: [],
     async handle(deps, request) {
-      const rotated = await rotateKey(deps.store, grantorOf(request.caller), sessionIdOf(request), request.params.keyId)
+      const sessionId = sessionIdOf(request)
+      found(await findSession(deps.store, sessionId))
+      const rotated = await rotateKey(deps.store, grantorOf(request.caller), sessionId, request.params.keyId)
       const { key, record } = found(rotated)
       deps.authenticator.forgetKeys()
       return { status: 200, body: { ...keyView(record), key } }

@@ -130,11 +130,11 @@ export const messageRoutes: Route[] = [
     errors: [],
     async handle(deps, request) {
       const sessionId = sessionIdOf(request)
-      const { messages, sessions } = deps.store
-      const message = found(await messages.get(sessionId, request.params.messageId))
+      const reads = [findSession(deps.store, sessionId), deps.store.messages.get(sessionId, request.params.messageId)] as const
+      const [owner, record] = await Promise.all(reads)
+      const [session, message] = [found(owner), found(record)]
       const isWaiting = message.status === 'queued' || message.status === 'scheduled'
-      const session = isWaiting ? await sessions.get(sessionId) : null
-      const places = session ? await deps.forecasts.placesOf(session, [message]) : null
+      const places = isWaiting ? await deps.forecasts.placesOf(session, [message]) : null
       return { status: 200, body: messageView(message, places?.get(message.id)) }
     },
   }),
@@ -151,7 +151,9 @@ export const messageRoutes: Route[] = [
     answers: { 200: { description: 'Canceled.', schema: messageSchema } },
     errors: ['message_not_cancelable'],
     async handle(deps, request) {
-      return { status: 200, body: messageView(await cancelMessage(deps.accept, sessionIdOf(request), request.params.messageId)) }
+      const sessionId = sessionIdOf(request)
+      found(await findSession(deps.store, sessionId))
+      return { status: 200, body: messageView(await cancelMessage(deps.accept, sessionId, request.params.messageId)) }
     },
   }),
   defineRoute({

@@ -182,6 +182,7 @@ async function requireOwner(deps: HttpDeps, sessionId: string | null): Promise<v
 
 /** Under a session only its own; an admin on the short path reaches all. */
 export async function findEndpoint(deps: HttpDeps, sessionId: string | null, webhookId: string): Promise<EndpointRecord> {
+  await requireOwner(deps, sessionId)
   const endpoint = found(await deps.store.endpoints.get(webhookId))
   if (sessionId !== null && endpoint.sessionId !== sessionId) throw new AppError('not_found')
   return endpoint
