@@ -18,8 +18,16 @@ const eventOf: Record<MessageStatus, EventType | null> = {
   received: 'message.received',
 }
 
+/** What somebody does to a message that is there already; everything else that comes in is a message. */
+const changeEvents = new Map<string, EventType>([
+  ['reaction', 'message.reaction'],
+  ['edit', 'message.edited'],
+  ['delete', 'message.deleted'],
+])
+
 /** The event of the status the message has reached, with the message as GET shows it. */
 export const describeMessage: Describe<MessageRecord> = (after) => {
-  const type = eventOf[after.status]
+  const change = after.status === 'received' ? changeEvents.get(after.type) : undefined
+  const type = change ?? eventOf[after.status]
   return type === null ? [] : [{ type, data: { message: messageView(after) } }]
 }

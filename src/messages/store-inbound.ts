@@ -1,4 +1,4 @@
-// An inbound message becomes a stored one and a `message.received` event, once however often WhatsApp hands it over.
+// An inbound message, reaction, edit or deletion becomes a stored one and its event, once however often WhatsApp hands it over.
 import { newId } from '../platform/id.ts'
 import type { Log } from '../platform/log.ts'
 import type { PublishedEvent } from '../store/event-store.ts'

@@ -22,6 +22,8 @@ export const eventTypes = [
   'webhook.disabled',
 ] as const
 export type EventType = (typeof eventTypes)[number]
+/** What people do towards a session. */
+export const inboundEventTypes = ['message.received', 'message.reaction', 'message.edited', 'message.deleted'] as const
 
 /** An event before the store gives it its id, sequence and time. `data` is what the API shows: never a secret. */
 export interface EventDraft {
@@ -185,6 +187,13 @@ export interface DeliveryRecord {
   updatedAt: number
 }
 
+/** No attempt was made, or a job that will make it: an open breaker, a receiver that takes no more, a job just enqueued. */
+export interface Postponement {
+  deliveryId: string
+  attemptCount: number
+  nextAttemptAt: number
+}
+
 export type NewDelivery = Pick<DeliveryRecord, 'eventId' | 'endpointId' | 'sessionId' | 'eventType'> & { nextAttemptAt: number }
 
 export interface DeliveryStore {
@@ -203,10 +212,12 @@ export interface DeliveryStore {
   recordAttempts(records: readonly AttemptRecord[]): Promise<void>
   /** Ends pending or failed ones as `dead` without an attempt: the endpoint is disabled, or the event is gone. */
   bury(ids: string[], deadReason: string, at: number): Promise<void>
-  /** Pending or failed ones whose time has come: due retries, and first attempts whose job was lost. Oldest first. */
-  listDue(now: number, limit: number): Promise<DeliveryRecord[]>
-  /** Moves the time of the next attempt without counting one (an open breaker, a job just enqueued). Only later, and only while pending or failed. */
-  postpone(ids: string[], nextAttemptAt: number): Promise<void>
+  /** Of which endpoints something is due: those after that id, in the order of their ids. What waits for one costs the others nothing. */
+  listDueEndpoints(query: { now: number; after?: string; limit: number }): Promise<string[]>
+  /** An endpoint's pending or failed ones whose time has come: retries, what was put off, and first attempts whose job was lost. Oldest first. */
+  listDue(endpointId: string, now: number, limit: number): Promise<DeliveryRecord[]>
+  /** Sets the time of the next attempt without counting one, where the delivery is still open and has had just so many. */
+  postpone(postponements: readonly Postponement[]): Promise<void>
   /** New deliveries of stored events, made by hand. */
   create(records: NewDelivery[]): Promise<DeliveryRecord[]>
   countByStatus(endpointId?: string): Promise<Record<DeliveryStatus, number>>

@@ -1,5 +1,6 @@
 // What the health score asks of the store about a session's messages.
 import { expect, test } from 'vitest'
+import { inboundEventTypes } from '../../src/store/event-store.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import { newMessage, tells, tellsNothing } from '../support/records.ts'
 import { createHeldSession } from '../support/store.ts'
@@ -87,11 +88,11 @@ describeStores('health', (t) => {
     await send(other)
     const middle = await revision()
     await send(id)
-    await t.store.events.append(id, [{ type: 'message.received', data: {} }])
+    for (const type of inboundEventTypes) await t.store.events.append(id, [{ type, data: {} }])
     const end = await revision()
-    expect(await t.store.health.traffic(id, start, end)).toEqual({ sentCount: 3, receivedCount: 1 })
+    expect(await t.store.health.traffic(id, start, end)).toEqual({ sentCount: 3, receivedCount: 4 })
     expect(await t.store.health.traffic(id, start, middle)).toEqual({ sentCount: 2, receivedCount: 0 })
-    expect(await t.store.health.traffic(id, middle, end)).toEqual({ sentCount: 1, receivedCount: 1 })
+    expect(await t.store.health.traffic(id, middle, end)).toEqual({ sentCount: 1, receivedCount: 4 })
     expect(await t.store.health.traffic(id, end, end)).toEqual({ sentCount: 0, receivedCount: 0 })
   })
 })

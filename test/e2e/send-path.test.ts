@@ -130,6 +130,25 @@ test('what a person writes is stored once, also across a reconnect', async () =>
   expect(told()).toHaveLength(2)
 })
 
+test('a reaction, an edit and a deletion are told under names of their own, and name what they change', async () => {
+  await waitFor('a socket', () => session.client?.isOpen)
+  const { id: whatsappId } = await sandbox.client.sendFrom(person, { to: business, text: 'Habaru' })
+  await sandbox.client.sendFrom(person, { to: business, edit: { id: whatsappId, text: 'Habari' } })
+  await sandbox.client.sendFrom(person, { to: business, reaction: { id: whatsappId, emoji: '👍' } })
+  await sandbox.client.sendFrom(person, { to: business, delete: { id: whatsappId } })
+  const told = (type: string) => {
+    const messages = rig.published.filter(({ event }) => event.type === type).map(({ event }) => event.data['message'])
+    return messages as Record<string, unknown>[]
+  }
+  await waitFor('all are told', () => told('message.deleted').length === 1)
+  const from = expect.objectContaining({ phoneNumber: person })
+  const inbound = { direction: 'inbound', status: 'received', from }
+  expect(told('message.edited')).toMatchObject([{ ...inbound, type: 'edit', edit: { whatsappId }, text: { body: 'Habari' } }])
+  expect(told('message.reaction')).toMatchObject([{ ...inbound, type: 'reaction', reaction: { whatsappId, emoji: '👍' } }])
+  expect(told('message.deleted')).toMatchObject([{ ...inbound, type: 'delete', delete: { whatsappId } }])
+  expect(told('message.received').at(-1)).toMatchObject({ whatsappId, text: { body: 'Habaru' } })
+})
+
 test('a number that is not on WhatsApp fails, those behind it leave', async () => {
   const wrong = await rig.accept('to nobody', { to: '+254 799 999 999' })
   const messages = await acceptMany(3)

@@ -110,3 +110,15 @@ test.each(['queued', 'sending', 'sent', 'delivered', 'read', 'played', 'failed',
 test('a scheduled message is not told of before it is queued', () => {
   expect(describeMessage(outbound({ status: 'scheduled' }))).toEqual([])
 })
+
+test.each([
+  ['reaction', 'message.reaction'],
+  ['edit', 'message.edited'],
+  ['delete', 'message.deleted'],
+  ['image', 'message.received'],
+  ['constructor', 'message.received'],
+])('an inbound %s is told as %s, an outbound one by its status', (type, event) => {
+  const message = outbound({ type, content: { [type]: { whatsappId: 'B2' } }, direction: 'inbound', status: 'received' })
+  expect(describeMessage(message)).toEqual([{ type: event, data: { message: messageView(message) } }])
+  expect(describeMessage({ ...message, direction: 'outbound', status: 'sent' })).toMatchObject([{ type: 'message.sent' }])
+})

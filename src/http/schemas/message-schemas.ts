@@ -99,6 +99,8 @@ const address = z.object({
   groupId: z.string().optional(),
 })
 
+const changed = z.string().nullable().meta({ description: 'The WhatsApp id of the message that this one is about.' })
+
 const outcomeTime = timeField.nullable()
 
 export const messageSchema = z
@@ -110,6 +112,11 @@ export const messageSchema = z
     from: address.optional(),
     type: z.string(),
     text: z.object({ body: z.string(), linkPreview: z.boolean().optional() }).optional(),
+    reaction: z
+      .object({ whatsappId: changed, emoji: z.string().meta({ description: 'Empty when a reaction was taken back.' }) })
+      .optional(),
+    edit: z.object({ whatsappId: changed }).optional().meta({ description: 'The new content stands beside it.' }),
+    delete: z.object({ whatsappId: changed }).optional(),
     status: z.enum(messageStatuses),
     whatsappId: z.string(),
     priority: z.enum(lanes),

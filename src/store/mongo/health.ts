@@ -1,5 +1,5 @@
 // Health samples in MongoDB.
-import type { EventType } from '../event-store.ts'
+import { inboundEventTypes, type EventType } from '../event-store.ts'
 import type { FleetHealth, HealthSample, HealthStore, SessionWork } from '../health-store.ts'
 import type { MongoDatabase } from './database.ts'
 
@@ -52,9 +52,9 @@ export function createHealth(db: MongoDatabase): HealthStore {
 
     traffic: (sessionId, after, until) =>
       db.read(async () => {
-        const count = (type: EventType) =>
-          db.models.events.countDocuments({ sessionId, sequence: { $gt: after, $lte: until }, type })
-        const [sentCount, receivedCount] = await Promise.all([count('message.sent'), count('message.received')])
+        const count = (types: readonly EventType[]) =>
+          db.models.events.countDocuments({ sessionId, sequence: { $gt: after, $lte: until }, type: { $in: types } })
+        const [sentCount, receivedCount] = await Promise.all([count(['message.sent']), count(inboundEventTypes)])
         return { sentCount, receivedCount }
       }),
 

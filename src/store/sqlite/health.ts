@@ -1,4 +1,5 @@
 // Health samples in SQLite.
+import { inboundEventTypes } from '../event-store.ts'
 import type { AckedMessage, FleetHealth, HealthSample, HealthStore, SessionWork } from '../health-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
@@ -57,8 +58,9 @@ export function createHealth(db: SqliteDatabase): HealthStore {
       db.read(() => {
         const row = db
           .sql(
-            `SELECT coalesce(sum(type = 'message.sent'), 0) AS sent, coalesce(sum(type = 'message.received'), 0) AS received FROM events
-             WHERE session_id = ? AND sequence > ? AND sequence <= ?`,
+            `SELECT coalesce(sum(type = 'message.sent'), 0) AS sent,
+               coalesce(sum(type IN (${inboundEventTypes.map((type) => `'${type}'`).join()})), 0) AS received
+             FROM events WHERE session_id = ? AND sequence > ? AND sequence <= ?`,
           )
           .get(sessionId, after, until)
         return { sentCount: Number(row?.['sent']), receivedCount: Number(row?.['received']) }

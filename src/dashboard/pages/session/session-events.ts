@@ -17,6 +17,9 @@ export const sessionEventTypes = [
   'message.expired',
   'message.canceled',
   'message.received',
+  'message.reaction',
+  'message.edited',
+  'message.deleted',
   'webhook.disabled',
 ] as const
 
