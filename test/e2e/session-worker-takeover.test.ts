@@ -1,4 +1,5 @@
 // Several session workers as real processes: killed, stopped, ended and joined, with messages under way.
+import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { quarantineKey } from '../../src/sessions/session-keys.ts'
 import { heldBy, waitHolder } from '../support/holders.ts'
@@ -43,6 +44,19 @@ test('kill -9: a neighbour on the machine takes over with proof, before the TTL;
   await victim.end('SIGKILL')
   await waitHolder(rig, heir, ids, 20_000)
   expect(logged(heir, 'worker.found_dead')).toHaveLength(1)
+  const { shown, accepted } = await shownAndAccepted(rig, person, (await traffic.stop()).counts)
+  expect(shown).toEqual(accepted)
+})
+
+test('a worker whose disk refuses one flush cannot write any more: it hands its sessions over and ends', async () => {
+  const preload = join(import.meta.dirname, '../support/failing-flush.ts')
+  const { workers, ids } = await start(1, 3, { NODE_OPTIONS: `--import ${preload}` })
+  const heir = await rig.startWorker()
+  const traffic = sendSteadily(rig, person, ids)
+  await arrivals(rig, person, 10)
+  expect(await workers[0]?.end('SIGUSR2')).toBe(1)
+  await waitHolder(rig, heir, ids, 20_000)
+  expect(logged(heir, 'worker.found_dead')).toHaveLength(0)
   const { shown, accepted } = await shownAndAccepted(rig, person, (await traffic.stop()).counts)
   expect(shown).toEqual(accepted)
 })

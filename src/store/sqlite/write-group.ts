@@ -176,6 +176,8 @@ export class WriteGroup {
         })
         fail(error)
         for (const entry of this.#queue.splice(0)) entry.reject(this.#broken)
+        // Only a new process can write again: nobody catches this, so that this one hands over what it holds and ends.
+        void endProcess(this.#broken)
       } else {
         for (const write of batch) write.settle()
       }
@@ -193,4 +195,8 @@ export class WriteGroup {
 
 function settleWith(entry: PendingWrite, value: unknown): Settle {
   return () => entry.resolve(value)
+}
+
+async function endProcess(error: AppError): Promise<never> {
+  throw error
 }
