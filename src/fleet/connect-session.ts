@@ -173,7 +173,8 @@ export class SessionConnector {
       return record.pairingStartedAt + timeoutMs
     }
     const pairingStartedAt = Date.now()
-    await this.#deps.state.change('pairing', null, { pairingStartedAt }, { connectedAt: null, reconnectAt: null })
+    // What an earlier log-out may have left: the network is that of credentials, and there are none.
+    await this.#deps.state.change('pairing', null, { pairingStartedAt, network: null }, { connectedAt: null, reconnectAt: null })
     return pairingStartedAt + timeoutMs
   }
 

@@ -1,19 +1,15 @@
 // What follows the end of a socket, by the disconnect table: try again, or end the duty with a status and its reason.
 import type { Redis } from 'ioredis'
-import { retryStore } from '../messages/retry-store.ts'
 import type { Log } from '../platform/log.ts'
 import type { Lease } from '../sessions/lease.ts'
 import { readLeaseStates, type LeaseDeps } from '../sessions/lease-scripts.ts'
 import { conflictsKey } from '../sessions/session-keys.ts'
 import type { HolderChanges, SessionRecord, SessionStatus } from '../store/session-store.ts'
-import type { SessionCredentials } from '../whatsapp/whatsapp-client.ts'
 import type { SessionState } from './session-state.ts'
 import type { SocketEnd } from './session-socket.ts'
 
 interface DecideDeps extends LeaseDeps {
   state: SessionState
-  credentials: SessionCredentials
-  ending: AbortSignal
   log: Log
 }
 
@@ -64,10 +60,12 @@ export async function decideNext(
       if (!lease.isTrusted() || !(await stillOwns(deps, lease))) return { kind: 'lost' }
       if ((await countConflict(deps.redis, deps.prefix, record.id)) < conflictLimit) return retry()
       return settle('disconnected')
-    case 'logged_out':
-      log.warn({ code: cause.code, reason: cause.reason }, 'credentials.erased')
-      await retryStore(() => deps.credentials.erase(), deps)
-      return settle('logged_out', { network: null })
+    case 'logged_out': {
+      // The store erases the credentials with it. When the user asked for something else meanwhile, the next login is refused again.
+      const next = await settle('logged_out', { network: null })
+      if (next.kind === 'settled') log.warn({ code: cause.code, reason: cause.reason }, 'credentials.erased')
+      return next
+    }
     case 'give_up':
       log.error({ code: cause.code, reason: cause.reason, detail: cause.detail }, 'session.given_up')
       return settle('disconnected')

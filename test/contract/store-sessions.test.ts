@@ -131,6 +131,30 @@ describeStores('sessions', (t) => {
     expect(await t.store.sessions.request('ses_none', 'connect', 1)).toBeNull()
   })
 
+  test('whoever settles as logged out has no credentials; every other end keeps them, and so does what settles nothing', async () => {
+    const dataKey = { masterKeyId: 'm', wrapped: Uint8Array.of(9) }
+    const paired = async () => {
+      const id = await createHeldSession(t.store)
+      await t.store.credentials.write(id, 1, [{ type: 'creds', id: '', value: Uint8Array.of(1) }], dataKey)
+      return id
+    }
+    const isErased = async (id: string) => {
+      const entries = (await t.store.credentials.read(id, 'creds', [''])).size
+      return [entries, await t.store.credentials.readDataKey(id)]
+    }
+    const [given, other, closed] = [await paired(), await paired(), await paired()]
+    expect(await t.store.sessions.settle(given, 1, 0, { status: 'logged_out' }, tellsNothing)).toBeNull()
+    const fails = t.store.sessions.settle(given, 1, 1, { status: 'logged_out' }, () => {
+      throw new Error('cannot describe')
+    })
+    await expect(fails).rejects.toThrow('cannot describe')
+    expect(await isErased(given)).toEqual([1, dataKey])
+    expect(await t.store.sessions.settle(given, 1, 1, { status: 'logged_out' }, tellsNothing)).not.toBeNull()
+    expect(await isErased(given)).toEqual([0, null])
+    expect(await t.store.sessions.settle(closed, 1, 1, { status: 'disconnected' }, tellsNothing)).not.toBeNull()
+    for (const id of [other, closed]) expect(await isErased(id)).toEqual([1, dataKey])
+  })
+
   test('a deletion is a mark: keys stop at once, nobody edits or asks again, the holder still finds it', async () => {
     const input = newSession()
     await t.store.sessions.create(input, tellsNothing)

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callSession } from '../../src/sessions/session-command.ts'
 import { readLiveSession } from '../../src/sessions/live-session.ts'
+import { isPaired } from '../../src/sessions/session.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import { newMessage } from '../support/records.ts'
 import { waitFor } from '../support/wait.ts'
@@ -161,12 +162,20 @@ test('what a worker that died had not failed of another number, the next one fai
     expect(await rig.store.messages.get(id, messageId)).toMatchObject({ status: 'failed', attemptCount: 0 })
 })
 
-test('a pairing that is not finished in time ends as disconnected', async () => {
-  const { settings } = (await import('../support/records.ts')).newSession().session
-  const id = await rig.addSession({ settings: { ...settings, pairingTimeoutSeconds: 2 } })
-  expect(await rig.waitStatus(id, 'disconnected')).toMatchObject({ statusReason: 'pairing_timed_out', claimable: false })
-  await waitFor('no code is shown any more', async () => (await rig.live(id)).qr === null)
-})
+test.each([
+  ['of a new session', {}],
+  ['begun while a log-out was being carried out', { status: 'connected', network: 'sandbox' }],
+] as const)(
+  'a pairing that is not finished in time ends as disconnected, and there is something to scan again: %s',
+  async (_, left) => {
+    const { settings } = (await import('../support/records.ts')).newSession().session
+    const id = await rig.addSession({ ...left, settings: { ...settings, pairingTimeoutSeconds: 2 } })
+    const ended = await rig.waitStatus(id, 'disconnected')
+    expect(ended).toMatchObject({ statusReason: 'pairing_timed_out', claimable: false })
+    expect(isPaired(ended)).toBe(false)
+    await waitFor('no code is shown any more', async () => (await rig.live(id)).qr === null)
+  },
+)
 
 test('SIGTERM ends the worker cleanly and leaves no lease behind', async () => {
   const worker = rig.workers.at(-1)

@@ -1,4 +1,5 @@
 // Sealed WhatsApp credentials in MongoDB, every write fenced by the session's epoch in its own transaction.
+import type { ClientSession } from 'mongoose'
 import { AppError } from '../../platform/errors.ts'
 import type { CredentialStore, WrappedDataKey } from '../credential-store.ts'
 import type { MongoDatabase } from './database.ts'
@@ -52,8 +53,7 @@ export function createCredentials(db: MongoDatabase): CredentialStore {
     erase: (sessionId, epoch) =>
       db.transact(sessionId, async (session) => {
         await passFence(db, session, sessionId, epoch)
-        await credentials.deleteMany({ sessionId }, { session })
-        await dataKeys.deleteOne({ _id: sessionId }, { session })
+        await eraseCredentials(db, session, sessionId)
       }),
 
     listWrappedByOthers: (masterKeyId, limit, afterSessionId = '') =>
@@ -72,6 +72,12 @@ export function createCredentials(db: MongoDatabase): CredentialStore {
         return (await dataKeys.updateOne({ _id, masterKeyId: oldMasterKeyId }, { $set: change })).matchedCount === 1
       }),
   }
+}
+
+/** Within a transaction that has passed the fence. */
+export async function eraseCredentials(db: MongoDatabase, session: ClientSession, sessionId: string): Promise<void> {
+  await db.models.credentials.deleteMany({ sessionId }, { session })
+  await db.models.dataKeys.deleteOne({ _id: sessionId }, { session })
 }
 
 function documentId(sessionId: string, type: string, id: string): string {

@@ -9,6 +9,7 @@ import {
   type SessionStatus,
   type SessionStore,
 } from '../session-store.ts'
+import { eraseCredentials } from './credentials.ts'
 import type { MongoDatabase } from './database.ts'
 import { toEndpointDoc } from './endpoints.ts'
 import type { EventPlaces } from './event-places.ts'
@@ -149,6 +150,7 @@ export function createSessions(db: MongoDatabase, places: EventPlaces): SessionS
         db.transact(id, async (tx) => {
           const held = await passFence(db, tx, id, epoch)
           if (held.intentRevision !== intentRevision) return null
+          if (changes.status === 'logged_out') await eraseCredentials(db, tx, id)
           const dated = { ...changed(changes), claimable: false }
           return save({ ...held, ...dated }, dated, describe, tx)
         }),

@@ -59,8 +59,7 @@ export function createCredentials(db: SqliteDatabase): CredentialStore {
     erase: (sessionId, epoch) =>
       db.write(() => {
         requireEpoch(db, sessionId, epoch)
-        db.sql('DELETE FROM credentials WHERE session_id = ?').run(sessionId)
-        db.sql('DELETE FROM data_keys WHERE session_id = ?').run(sessionId)
+        eraseCredentials(db, sessionId)
       }),
 
     listWrappedByOthers: (masterKeyId, limit, afterSessionId = '') =>
@@ -79,6 +78,12 @@ export function createCredentials(db: SqliteDatabase): CredentialStore {
             .run(next.masterKeyId, next.wrapped, sessionId, oldMasterKeyId).changes === 1,
       ),
   }
+}
+
+/** Within a write that has passed the fence. */
+export function eraseCredentials(db: SqliteDatabase, sessionId: string): void {
+  db.sql('DELETE FROM credentials WHERE session_id = ?').run(sessionId)
+  db.sql('DELETE FROM data_keys WHERE session_id = ?').run(sessionId)
 }
 
 function toDataKey(row: Record<string, unknown>): WrappedDataKey {

@@ -9,6 +9,7 @@ import {
   type SessionStatus,
   type SessionStore,
 } from '../session-store.ts'
+import { eraseCredentials } from './credentials.ts'
 import type { SqliteDatabase } from './database.ts'
 import { insertEndpoint } from './endpoints.ts'
 import { insertKey } from './keys.ts'
@@ -99,6 +100,7 @@ export function createSessions(db: SqliteDatabase): SessionStore {
       db.write(() => {
         const session = held(id, epoch)
         if (session.intentRevision !== intentRevision) return null
+        if (changes.status === 'logged_out') eraseCredentials(db, id)
         return save({ ...changed(session, changes), claimable: false }, describe)
       }),
 
