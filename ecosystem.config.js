@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { loadConfig } from './src/platform/config.ts'
-import { findRedisProgram, redisArguments } from './src/platform/embedded-redis.ts'
+import { findRedisProgram, redisCommand } from './src/platform/embedded-redis.ts'
 
 const root = import.meta.dirname
 const config = loadConfig()
@@ -33,12 +33,13 @@ function redis() {
   if (!program) throw new Error('No redis-server found. Run `npm start` once (it fetches one), install it, or set REDIS_URL.')
   const directory = join(config.dataDir, 'redis')
   mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const { command, args } = redisCommand(program, config.redisSocketPath, directory, process.env.PATH ?? '')
   return [
     {
       name: 'redis',
-      script: program.command,
+      script: command,
       interpreter: 'none',
-      args: redisArguments(config.redisSocketPath, directory),
+      args,
       env: program.env,
       cwd: directory,
       kill_timeout: 20_000,

@@ -17,9 +17,8 @@ export interface RedisProgram {
 /** Looks on PATH, then for a program unpacked below `cacheDir` before. No I/O but stat calls. */
 export function findRedisProgram(cacheDir: string, path: string): RedisProgram | undefined {
   for (const name of ['redis-server', 'valkey-server']) {
-    for (const dir of path.split(delimiter)) {
-      if (dir !== '' && isExecutable(join(dir, name))) return { command: join(dir, name), env: {} }
-    }
+    const command = findOnPath(name, path)
+    if (command) return { command, env: {} }
   }
   const root = join(cacheDir, 'redis-program')
   const command = join(root, 'usr', 'bin', 'redis-server')
@@ -49,6 +48,21 @@ export async function provideRedisProgram(cacheDir: string, path: string): Promi
 const howToGetRedis =
   'No redis-server found, and it could not be unpacked from a Debian package. Install it by `apt-get install redis-server`, by `brew install redis`, ' +
   'or run `docker run -p 6379:6379 redis:7` and set REDIS_URL=redis://127.0.0.1:6379.'
+
+/** A second server on the same directory waits so long for the first one to end, then gives up. A killed one may leave a child that still writes. */
+const lockWaitSeconds = 60
+
+/**
+ * The command that runs the server on this directory. Two at once would both write the same file, and the later one would take the socket without a
+ * word: `flock`, where the system has it, keeps the second one waiting. It becomes the server, so that signals and the process id are the server's.
+ */
+export function redisCommand(program: RedisProgram, socketPath: string, directory: string, path: string) {
+  const args = redisArguments(socketPath, directory)
+  const flock = findOnPath('flock', path)
+  if (!flock) return { command: program.command, args }
+  const lock = ['--no-fork', '--verbose', '--timeout', String(lockWaitSeconds), join(directory, 'lock')]
+  return { command: flock, args: [...lock, program.command, ...args] }
+}
 
 /** Arguments of the server: a unix socket that only this user may open, append-only file, nothing evicted. */
 export function redisArguments(socketPath: string, directory: string): string[] {
@@ -114,6 +128,14 @@ async function isInstalled(name: string): Promise<boolean> {
 function libraryDirs(root: string): string[] {
   const triplet = arch() === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu'
   return [join(root, 'lib', triplet), join(root, 'usr', 'lib', triplet)].filter((dir) => existsSync(dir))
+}
+
+function findOnPath(name: string, path: string): string | undefined {
+  return path
+    .split(delimiter)
+    .filter((dir) => dir !== '')
+    .map((dir) => join(dir, name))
+    .find(isExecutable)
 }
 
 function isExecutable(path: string): boolean {

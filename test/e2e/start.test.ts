@@ -75,6 +75,11 @@ test('starts, stops in order on Ctrl-C, leaves nothing, and starts again on what
     30_000,
     100,
   )
+  const pm2 = startScript('pm2', ['jlist', '--silent'], { UJUMBE_DATA_DIR: dataDir })
+  expect(await pm2.ended, pm2.printed()).toBe(0)
+  for (const { pid, command } of await processes())
+    if (command.includes('redis-server')) expect(pm2.printed()).toContain(`"pid":${pid}`)
+  expect(pm2.printed()).toContain('"name":"scheduler"')
   first.child.kill('SIGINT')
   expect(await first.ended, first.printed()).toBe(0)
   expect(await processes()).toEqual([])
