@@ -49,7 +49,7 @@ test('kill -9: a neighbour on the machine takes over with proof, before the TTL;
 })
 
 test('a worker whose disk refuses one flush cannot write any more: it hands its sessions over and ends', async () => {
-  const preload = join(import.meta.dirname, '../support/failing-flush.ts')
+  const preload = join(import.meta.dirname, '../support/failing-flush-process.ts')
   const { workers, ids } = await start(1, 3, { NODE_OPTIONS: `--import ${preload}` })
   const heir = await rig.startWorker()
   const traffic = sendSteadily(rig, person, ids)

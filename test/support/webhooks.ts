@@ -12,6 +12,7 @@ import type { DeliveryRecord, EndpointRecord, EventDraft } from '../../src/store
 import { createEndpoint } from '../../src/webhooks/create-endpoint.ts'
 import { advanceReplays } from '../../src/webhooks/advance-replays.ts'
 import { createDeliveryQueue, createReplayQueue, createRetryQueue } from '../../src/webhooks/delivery-queue.ts'
+import { EndpointRooms } from '../../src/webhooks/endpoint-room.ts'
 import { createGuardPolicy, type GuardPolicy } from '../../src/webhooks/guard-url.ts'
 import { announceEvents } from '../../src/webhooks/publish-event.ts'
 import { retryDeliveries } from '../../src/webhooks/retry-deliveries.ts'
@@ -89,6 +90,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
   const deliveryQueue = createDeliveryQueue(connection, prefix)
   const retryQueue = createRetryQueue(connection, prefix)
   const replayQueue = createReplayQueue(connection, prefix)
+  const rooms = new EndpointRooms(connection, prefix, log)
   const sessionId = newId('ses')
   const now = Date.now()
   await store.sessions.create(
@@ -151,7 +153,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
           name: 'webhook-retries',
           everyMs,
           deadlineMs: 5_000,
-          run: (signal) => retryDeliveries({ deliveries: store.deliveries, deliveryQueue, retryQueue, replayQueue, log }, signal),
+          run: (signal) => retryDeliveries({ deliveries: store.deliveries, rooms, deliveryQueue, retryQueue, replayQueue, log }, signal),
         },
         {
           name: 'webhook-replays',

@@ -72,7 +72,7 @@ export class WhatsAppSession {
         config: { whatsappUrl: this.url, whatsappVersion: undefined, markOnline: false },
         mayWrite: () => this.mayWrite,
         openProxy: () => null,
-        getMessage: (_recipient, whatsappId) => {
+        getMessage: (whatsappId) => {
           this.retriesAnswered.push(whatsappId)
           return Promise.resolve(this.sent.get(whatsappId) ?? null)
         },
