@@ -35,7 +35,7 @@ export function badCursor(path = 'cursor'): AppError {
   })
 }
 
-/** Of a log that had more in it than this one has: the store was put back to an earlier state. */
+/** Of a log that had more in it than this one has: of another store, or of this one before it was put back other than by our restore. */
 export function aheadOfLog(): AppError {
   return new AppError(
     'invalid_request',

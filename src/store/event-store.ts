@@ -90,7 +90,7 @@ export interface LogPage {
   next: string
   /** There are more already. */
   hasMore: boolean
-  /** Something after `after` has been swept before it was read: the earliest place from which nothing is missing. Null when not. */
+  /** Something after `after` was swept before it was read, or lost with a restore: the earliest place from which nothing is missing. Null when not. */
   oldestPlace: string | null
 }
 

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openProxyUrl, prepareProxy } from '../../src/sessions/proxy.ts'
 import { createCredentialVault } from '../../src/store/credential-vault.ts'
 import { KeyRing } from '../../src/store/key-ring.ts'
+import { placeSteps } from '../../src/store/log-page.ts'
 import { openMongoStore } from '../../src/store/mongo/mongo-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -159,7 +160,44 @@ describe.each(kinds)('$kind', ({ kind, open, missing }) => {
       const messages = await store.messages.listUnfinished(id, { limit: 10_000 })
       expect(messages.length).toBeGreaterThanOrEqual(30)
       const work = (await store.health.work([id], Date.now())).get(id)
-      expect(work).toMatchObject({ depth: messages.length, revision: messages.length })
+      expect(work).toMatchObject({ depth: messages.length, revision: placeSteps.session })
+      expect(await sequencesOf(store, id)).toEqual(messages.map((_, i) => i + 1))
+    } finally {
+      await store.close()
+    }
+  })
+
+  test.skipIf(missing)('who reads the log is told where the backup left a gap', { timeout: 120_000 }, async () => {
+    const id = await fill(place.store)
+    const { events } = place.store
+    const early = (await events.read({ limit: 10 })).next
+    const [inTime, inTimeOfSession] = [await events.newestPlace(), await events.newestPlace(id)]
+    expect(inTimeOfSession).toBe('30')
+    expect(await run('backup', [directory], place.env)).toMatchObject({ code: 0 })
+    for (let i = 0; i < 5; i += 1) await accept(place.store, id)
+    const [lost, lostOfSession] = [await events.newestPlace(), await events.newestPlace(id)]
+    const store = await restoreElsewhere()
+    try {
+      // What nobody can know to be in a log that has nothing new yet.
+      for (const query of [{ after: lost }, { after: lostOfSession, sessionId: id }])
+        expect((await store.events.read({ ...query, limit: 200 })).oldestPlace).not.toBeNull()
+      for (let i = 0; i < 20; i += 1) await accept(store, id)
+      const added = Array.from({ length: 20 }, (_, i) => placeSteps.session + i + 1)
+      for (const [places, sessionId] of [
+        [[early, inTime, lost], undefined],
+        [['10', inTimeOfSession, lostOfSession], id],
+      ] as const) {
+        const owner = sessionId === undefined ? {} : { sessionId }
+        for (const types of [undefined, ['message.queued' as const]]) {
+          for (const [i, after] of places.entries()) {
+            const { before, gaps, behind } = await readOn(store, { ...owner, ...(types ? { types } : {}), after })
+            expect([before.length > 0, gaps, behind]).toEqual([i === 0, 1, added])
+          }
+        }
+        const { before, gaps, behind } = await readOn(store, owner)
+        expect([before.length, gaps, behind]).toEqual([30, 1, added])
+      }
+      expect(await readOn(store, { after: await store.events.newestPlace() })).toEqual({ before: [], gaps: 0, behind: [] })
     } finally {
       await store.close()
     }
@@ -203,6 +241,26 @@ describe.each(kinds)('$kind', ({ kind, open, missing }) => {
     })
   }
 })
+
+/** As a reader does that is told of a gap: the sequences that it gets before it and behind it. */
+async function readOn(store: Store, query: Omit<Parameters<Store['events']['read']>[0], 'limit'>) {
+  const [before, behind]: [number[], number[]] = [[], []]
+  for (let gaps = 0, { after } = query; ;) {
+    const page = await store.events.read({ ...query, ...(after === undefined ? {} : { after }), limit: 7 })
+    if (page.oldestPlace !== null) {
+      gaps += 1
+      after = page.oldestPlace
+      continue
+    }
+    ;(gaps > 0 ? behind : before).push(...page.events.map(({ sequence }) => sequence))
+    after = page.next
+    if (!page.hasMore) return { before, gaps, behind }
+  }
+}
+
+async function sequencesOf(store: Store, sessionId: string): Promise<number[]> {
+  return (await store.events.list({ sessionId, limit: 10_000 })).map(({ sequence }) => sequence)
+}
 
 async function indexesOf(url: string): Promise<Record<string, unknown[]>> {
   const connection = await createConnection(url).asPromise()

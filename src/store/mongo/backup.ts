@@ -8,8 +8,11 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
 import { createConnection, mongo, type Connection } from 'mongoose'
 import { AppError } from '../../platform/errors.ts'
+import { placeSteps } from '../log-page.ts'
+import { placesId } from './event-places.ts'
 import { createCollections } from './migrations.ts'
 import { createModels } from './models.ts'
+import type { MetaDoc } from './schemas.ts'
 
 const { EJSON } = mongo.BSON
 const ending = '.jsonl.gz'
@@ -60,6 +63,7 @@ export async function restoreMongo(url: string, directory: string, mayDrop: bool
     await createCollections(createModels(connection))
     const counts: Record<string, number> = {}
     for (const file of files) counts[file.slice(0, -ending.length)] = await load(db, join(directory, file))
+    await beginNextPart(db)
     return counts
   })
 }
@@ -82,6 +86,18 @@ async function load(db: Database, path: string): Promise<number> {
   }
   await flush()
   return count
+}
+
+/** No place of the event log is given twice, not even one that the backup does not know of. */
+async function beginNextPart(db: Database): Promise<void> {
+  const majority = { writeConcern: { w: 'majority' } } as const
+  const next = (place: string, step: number) => ({
+    $multiply: [{ $add: [{ $floor: { $divide: [{ $ifNull: [`$${place}`, 0] }, step] } }, 1] }, step],
+  })
+  const meta = db.collection<MetaDoc>('meta')
+  await meta.updateOne({ _id: placesId }, [{ $set: { value: next('value', placeSteps.fleet) } }], { ...majority, upsert: true })
+  const eventSequence = next('eventSequence', placeSteps.session)
+  await db.collection('counters').updateMany({}, [{ $set: { eventSequence } }], majority)
 }
 
 async function namesOf(db: Database): Promise<string[]> {

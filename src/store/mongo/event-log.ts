@@ -1,6 +1,7 @@
 // The event log in MongoDB as its readers see it: pages from a place on, what was swept, and where a time stands.
 import { aheadOfLog, badCursor } from '../cursor.ts'
 import type { EventRecord, EventStore, EventType, LogPage } from '../event-store.ts'
+import { pageOfLog, placeSteps } from '../log-page.ts'
 import type { MongoDatabase } from './database.ts'
 import { placesId, type EventPlaces } from './event-places.ts'
 import type { EventDoc } from './schemas.ts'
@@ -21,7 +22,7 @@ export function createEventLog(db: MongoDatabase, places: EventPlaces): Pick<Eve
     return Math.max(await valueOf(placesId), await valueOf(sweptId))
   }
 
-  /** A session's sequences have no gaps, so that its first event after a place says what was swept. */
+  /** A session's sequences have no gaps but those of restores, so that its first event after a place says what was swept. */
   const sweptBefore = async (sessionId: string | undefined, after: number, end: number): Promise<number> => {
     if (sessionId === undefined) return valueOf(sweptId)
     const first = await events
@@ -47,17 +48,16 @@ export function createEventLog(db: MongoDatabase, places: EventPlaces): Pick<Eve
     }
     const sort = sessionId === undefined ? ({ place: 1 } as const) : ({ sequence: 1 } as const)
     const found = await events.find(filter, null, { sort, limit: limit + 1 }).lean()
-    const hasMore = found.length > limit
-    const page = found.slice(0, limit)
-    const last = page.at(-1)
-    const reached = (sessionId === undefined ? last?.place : last?.sequence) ?? after
-    const oldest = query.after === undefined ? 0 : await sweptBefore(sessionId, after, end)
-    return {
-      events: page.map(toEvent),
-      next: String(hasMore ? reached : Math.max(reached, end)),
-      hasMore,
-      oldestPlace: oldest > after ? String(oldest) : null,
-    }
+    const { rows, ...page } = pageOfLog({
+      found,
+      place: (event) => (sessionId === undefined ? event.place : event.sequence) ?? 0,
+      after: query.after === undefined ? undefined : after,
+      newest: end,
+      sweptTo: query.after === undefined ? 0 : await sweptBefore(sessionId, after, end),
+      limit,
+      step: placeSteps[sessionId === undefined ? 'fleet' : 'session'],
+    })
+    return { events: rows.map(toEvent), ...page }
   }
 
   return {

@@ -3,6 +3,8 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, sta
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { AppError } from '../../platform/errors.ts'
+import { placeSteps } from '../log-page.ts'
+import { migrate } from './migrations.ts'
 
 const lockWaitMs = 10_000
 
@@ -27,7 +29,7 @@ export function backUpSqlite(from: string, to: string): void {
 
 /**
  * The database that is there is kept beside it. Returns where, or null.
- * @throws AppError `configuration` while any process has the database open; `conflict` when the copy is damaged
+ * @throws AppError `configuration` while any process has the database open, or when the backup is of a newer version; `conflict` when it is damaged
  */
 export function restoreSqlite(from: string, to: string): string | null {
   if (!existsSync(from)) throw new AppError('configuration', `There is no backup at ${from}.`)
@@ -37,6 +39,7 @@ export function restoreSqlite(from: string, to: string): string | null {
   copyFileSync(from, draft)
   chmodSync(draft, 0o600)
   check(draft)
+  beginNextPart(draft)
   let kept: string | null = null
   if (existsSync(to) && statSync(to).size > 0) {
     requireUnused(to)
@@ -47,6 +50,22 @@ export function restoreSqlite(from: string, to: string): string | null {
   for (const end of ['-wal', '-shm']) rmSync(`${to}${end}`, { force: true })
   renameSync(draft, to)
   return kept
+}
+
+/** No place of the event log is given twice, not even one that the backup does not know of. */
+function beginNextPart(path: string): void {
+  const db = new DatabaseSync(path)
+  try {
+    migrate(db)
+    const next = (place: string, step: number) => `(${place} / ${step} + 1) * ${step}`
+    db.exec(`BEGIN IMMEDIATE;
+      INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events');
+      UPDATE sqlite_sequence SET seq = ${next('seq', placeSteps.fleet)} WHERE name = 'events';
+      UPDATE session_counters SET event_sequence = ${next('event_sequence', placeSteps.session)};
+      COMMIT`)
+  } finally {
+    db.close()
+  }
 }
 
 function check(path: string): void {

@@ -1,6 +1,7 @@
 // The event log in SQLite as its readers see it: pages from a place on, what was swept, and where a time stands.
 import { aheadOfLog, badCursor } from '../cursor.ts'
 import type { EventRecord, EventType, LogPage } from '../event-store.ts'
+import { pageOfLog, placeSteps } from '../log-page.ts'
 import type { SqliteDatabase } from './database.ts'
 
 type Row = Record<string, unknown>
@@ -14,19 +15,18 @@ export function readLog(
   const after = query.after === undefined ? 0 : placeOf(query.after)
   const newest = newestOf(db, sessionId)
   if (after > newest) throw aheadOfLog()
-  const rows =
+  const found =
     sessionId === undefined ? rowsOfFleet(db, after, types, limit + 1) : rowsOfSession(db, sessionId, after, types, limit + 1)
-  const hasMore = rows.length > limit
-  const page = rows.slice(0, limit)
-  const last = page.at(-1)
-  const reached = last ? (last[sessionId === undefined ? 'n' : 'sequence'] as number) : after
-  const oldest = query.after === undefined ? null : sessionId === undefined ? sweptTo(db) : sweptOf(db, sessionId, after, newest)
-  return {
-    events: page.map(toEvent),
-    next: String(hasMore ? reached : Math.max(reached, newest)),
-    hasMore,
-    oldestPlace: oldest !== null && oldest > after ? String(oldest) : null,
-  }
+  const { rows, ...page } = pageOfLog({
+    found,
+    place: (row) => row[sessionId === undefined ? 'n' : 'sequence'] as number,
+    after: query.after === undefined ? undefined : after,
+    newest,
+    sweptTo: sessionId === undefined ? sweptTo(db) : sweptOf(db, sessionId, after, newest),
+    limit,
+    step: placeSteps[sessionId === undefined ? 'fleet' : 'session'],
+  })
+  return { events: rows.map(toEvent), ...page }
 }
 
 /** Must run inside `read`. The highest place ever given: events of deleted sessions are gone, their places are not given again. */
@@ -66,7 +66,7 @@ function sweptTo(db: SqliteDatabase): number {
   return Number(db.sql('SELECT swept_to FROM event_log WHERE id = 1').get()?.['swept_to'] ?? 0)
 }
 
-/** A session's sequences have no gaps, so that its first event after a place says what was swept. */
+/** A session's sequences have no gaps but those of restores, so that its first event after a place says what was swept. */
 function sweptOf(db: SqliteDatabase, sessionId: string, after: number, newest: number): number {
   const first = db.sql('SELECT min(sequence) AS n FROM events WHERE session_id = ? AND sequence > ?').get(sessionId, after)?.['n']
   return typeof first === 'number' ? first - 1 : newest
