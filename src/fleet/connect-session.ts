@@ -193,13 +193,11 @@ export class SessionConnector {
     record: SessionRecord,
     options: { isPaired: boolean; pairingEndsAt: number | null; handshaken: () => void; signal: AbortSignal },
   ): Promise<SocketEnd> {
-    const { outage, drain } = this.#deps
+    const { drain } = this.#deps
     const { isPaired, pairingEndsAt, handshaken, signal } = options
-    const isProxied = record.settings.proxyUrl !== null
     // A proxy that hangs must not hold up sessions that go another way.
-    if (isProxied) handshaken()
+    if (record.settings.proxyUrl !== null) handshaken()
     const socket = this.#openSocket(record, isPaired, handshaken, () => {
-      if (!isProxied) outage.succeeded()
       this.#reconnect.opened(monotonicMs())
       this.#noteConnection('up')
       if (!signal.aborted) this.#deps.opened(socket.client, record.lastConnectedAt !== null)
@@ -222,12 +220,16 @@ export class SessionConnector {
   }
 
   #openSocket(record: SessionRecord, isPaired: boolean, handshaken: () => void, opened: () => void): SessionSocket {
-    const { lease, credentials, openClient, drain, log } = this.#deps
+    const { lease, credentials, openClient, outage, drain, log } = this.#deps
+    const isProxied = record.settings.proxyUrl !== null
     const deps = {
       ...this.#deps,
       record,
       drain: drain(),
       handshaken,
+      reached: () => {
+        if (!isProxied) outage.succeeded()
+      },
       opened,
       openClient: (events: ClientEvents) => openClient({ record, lease, credentials, caches: this.#caches, log }, events),
     }

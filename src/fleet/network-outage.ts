@@ -51,7 +51,7 @@ export class NetworkOutage {
     this.#scheduleProbe()
   }
 
-  /** A session was logged in: WhatsApp can be reached. */
+  /** A session was logged in, or was given a QR code: WhatsApp can be reached. */
   succeeded(): void {
     this.#failedAt.clear()
     if (this.#since === undefined) return

@@ -31,6 +31,8 @@ interface SocketDeps {
   openClient: (events: ClientEvents) => WhatsAppClient
   /** The handshake is over: the socket is open, shows a QR code, or is closed. */
   handshaken: () => void
+  /** WhatsApp has answered, with a login or a QR code. */
+  reached: () => void
   /** Logged in, and the store has it. Only then may messages leave. */
   opened: () => void
   /** Commands that wait for this state can be answered. */
@@ -139,6 +141,7 @@ export class SessionSocket {
         const isFirst = this.pairing?.isReady === false
         this.pairing?.onQr(update)
         if (isFirst) {
+          this.#deps.reached()
           if (record.statusReason !== null) void this.#guarded('qr', () => state.change('pairing', null))
           this.#deps.ready()
         }
@@ -191,10 +194,11 @@ export class SessionSocket {
   }
 
   async #open(identity: { phoneNumber: string; lid: string | null; pushName: string | null }): Promise<void> {
-    const { state, network, record, drain, watchdog, opened, ready, handshaken, ending } = this.#deps
+    const { state, network, record, drain, watchdog, opened, ready, handshaken, reached, ending } = this.#deps
     this.#wasOpen = true
     clearTimeout(this.#timer)
     handshaken()
+    reached()
     const adopted = await this.#adopt(identity)
     if (this.#isEnded || ending.aborted) return
     const now = Date.now()
