@@ -121,7 +121,7 @@ function clientOpener(config: Config, store: Store, openProxy: OpenProxy, previe
         },
         mayWrite: () => lease.isTrusted(),
         openProxy: () => openProxy(record),
-        getMessage: (_recipient, whatsappId) => retryContent(store.messages, record.id, whatsappId, previews),
+        getMessage: (whatsappId) => retryContent(store.messages, record.id, whatsappId, previews),
         hasInbound: async (whatsappId) => {
           const message = await store.messages.findByWhatsappId(record.id, whatsappId)
           return message?.direction === 'inbound'

@@ -10,10 +10,10 @@ export async function retryContent(
   sessionId: string,
   whatsappId: string,
   previews: Pick<LinkPreviews, 'known'> | null = null,
-): Promise<OutgoingMessage | null> {
+): Promise<(OutgoingMessage & { lid: string | null }) | null> {
   const message = await messages.findByWhatsappId(sessionId, whatsappId)
   if (message?.direction !== 'outbound') return null
-  const outgoing = await outgoingMessage(messages, message)
+  const outgoing = { ...(await outgoingMessage(messages, message)), lid: message.address.lid }
   const linkPreview = previews?.known(message)
   return linkPreview ? { ...outgoing, linkPreview } : outgoing
 }

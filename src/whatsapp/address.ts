@@ -79,11 +79,18 @@ export function kindOfJid(jid: string): JidKind {
   return jid.endsWith('@g.us') ? 'group' : 'other'
 }
 
+/** Devices that WhatsApp hosts for businesses have servers of their own. */
+const accountServers = new Map([
+  ['c.us', phoneServer],
+  ['hosted', phoneServer],
+  ['hosted.lid', 'lid'],
+])
+
 /** The JID of the account, not of one of its devices. */
 export function withoutDeviceOf(jid: string): string {
   const at = jid.indexOf('@')
   const server = jid.slice(at + 1)
-  return `${userOf(jid)}@${server === 'c.us' ? phoneServer : server}`
+  return `${userOf(jid)}@${accountServers.get(server) ?? server}`
 }
 
 /** What stands before the device and the server. */

@@ -3,7 +3,7 @@ import type { WASocket } from '@whiskeysockets/baileys'
 import { jidOfPhoneNumber, lidOf, withoutDeviceOf } from './address.ts'
 import { contactTtlMs, type KnownContact, type SessionCaches } from './session-caches.ts'
 
-type LookupSocket = Pick<WASocket, 'onWhatsApp' | 'signalRepository'>
+export type LookupSocket = Pick<WASocket, 'onWhatsApp' | 'signalRepository'>
 
 /** Numbers in one query to the server. */
 const chunkSize = 100

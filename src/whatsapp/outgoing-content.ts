@@ -9,6 +9,9 @@ export type OutgoingContent = Pick<
   'recipient' | 'type' | 'content' | 'replyTo' | 'mentions' | 'whatsappId' | 'linkPreview'
 >
 
+/** `lid`: the recipient's, where it is known. */
+export type SentContent = OutgoingContent & { lid?: string | null }
+
 /** @throws AppError `not_yet_supported` for a type this client cannot send */
 export function toBaileysContent(message: OutgoingContent): AnyMessageContent {
   const text = message.type === 'text' ? bodyOf(message.content['text']) : undefined

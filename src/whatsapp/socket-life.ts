@@ -3,7 +3,8 @@ import { makeWASocket, type BaileysEventMap, type BinaryNode, type WASocket } fr
 import { monotonicMs, withDeadline } from '../platform/clock.ts'
 import { AppError, hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
-import { lidOf, phoneNumberOf, withoutDeviceOf } from './address.ts'
+import { lidOf, phoneNumberOf } from './address.ts'
+import { answerRetry } from './answer-retry.ts'
 import { openAuthState, type AuthState } from './auth-state.ts'
 import { baileysOptions, type ClientConfig } from './baileys-options.ts'
 import { causeOf, ownCauses, type DisconnectCause, type DisconnectRule } from './disconnect-reason.ts'
@@ -11,7 +12,7 @@ import { createGuardedConnection, type GuardedConnection } from './guarded-conne
 import { Incoming } from './incoming.ts'
 import { guardListeners } from './library-faults.ts'
 import { OrderedEvents } from './ordered-events.ts'
-import { toProto, type OutgoingContent } from './outgoing-content.ts'
+import type { SentContent } from './outgoing-content.ts'
 import { PendingAcks } from './pending-acks.ts'
 import type { ProxyRoute } from './proxy-tunnel.ts'
 import { createSideDownloads } from './side-downloads.ts'
@@ -29,7 +30,7 @@ export interface WhatsAppClientDeps {
   /** The proxy that the connection goes through, if any; asked once. @throws AppError `credentials_unreadable` */
   openProxy(): ProxyRoute | null
   /** What was sent under this id, for a phone that could not decrypt it. Null when it is not known. */
-  getMessage(recipient: string, whatsappId: string): Promise<OutgoingContent | null>
+  getMessage(whatsappId: string): Promise<SentContent | null>
   /** Whether an inbound message with this id is stored: asked only of what cannot be decrypted. */
   hasInbound(whatsappId: string): Promise<boolean>
   log: Log
@@ -158,7 +159,7 @@ export class SocketLife {
           onDecrypted: (ciphertext, plaintext) => this.#incoming.decrypted(ciphertext, plaintext),
           isStored: (ciphertext) => this.#incoming.isStored(ciphertext),
         }),
-        getMessage: async ({ remoteJid, id }) => this.#messageForRetry(remoteJid, id),
+        getMessage: (key) => answerRetry(this.#deps, this.#socket, key),
         config,
         caches,
         log,
@@ -233,13 +234,6 @@ export class SocketLife {
     const me = this.#auth?.state.creds.me
     const name = me?.name === '~' ? undefined : me?.name
     return { phoneNumber: phoneNumberOf(me?.id) ?? '', lid: lidOf(me?.lid), pushName: name ?? null }
-  }
-
-  async #messageForRetry(remoteJid: string | null | undefined, whatsappId: string | null | undefined) {
-    const userJid = this.#auth?.state.creds.me?.id
-    if (!remoteJid || !whatsappId || !userJid) return undefined
-    const message = await this.#deps.getMessage(withoutDeviceOf(remoteJid), whatsappId)
-    return message ? toProto(message, userJid) : undefined
   }
 
   /** WhatsApp must not be told that we have what we could not store: not one byte more. */

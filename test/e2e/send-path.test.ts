@@ -70,7 +70,7 @@ afterEach(async () => {
 })
 
 function connect(): void {
-  session.connect({ getMessage: (_recipient, whatsappId) => retryContent(rig.store.messages, rig.sessionId, whatsappId) })
+  session.connect({ getMessage: (whatsappId) => retryContent(rig.store.messages, rig.sessionId, whatsappId) })
 }
 
 async function acceptMany(count: number): Promise<MessageRecord[]> {

@@ -96,6 +96,7 @@ test('a phone that could not decrypt is answered from the store, also by a proce
     content: { text: { body: 'Nzuri', linkPreview: false } },
     replyTo: { whatsappId: 'AC11', text: 'Habari', fromMe: false, participant: null },
     mentions: [],
+    lid: null,
   })
   expect(await retryContent(opened.store.messages, sessionId, 'AC11')).toBeNull()
   expect(await retryContent(opened.store.messages, sessionId, 'unknown')).toBeNull()

@@ -1,5 +1,7 @@
 // Devices and ratchets that change under us: who gets a message then, and how damage heals.
+import type { BinaryNode } from '@whiskeysockets/baileys'
 import { expect, test } from 'vitest'
+import { startBaileys, type BaileysClient } from '../support/baileys.ts'
 import { business, friendForEachTest } from '../support/friend-for-each-test.ts'
 import type { TestSandbox } from '../support/sandbox.ts'
 import { waitFor } from '../support/wait.ts'
@@ -38,6 +40,37 @@ test('a phone that cannot decrypt asks again and is answered with what was sent'
   await waitFor('it shown after a retry', async () => (await shown()).some(({ id }) => id === message.whatsappId), 30_000)
   expect(session.retriesAnswered).toContain(message.whatsappId)
   expect((await shown()).map(({ text }) => text)).toEqual(['moja', 'mbili', 'tatu', 'nne'])
+})
+
+test('a message is given again to its recipient, by number and by LID, and to our own devices, and to nobody else', async () => {
+  const stranger = `${friend.slice(0, -6)}900000`
+  await sandbox.client.addPhone({ phoneNumber: stranger })
+  const message = session.message(friend, 'siri')
+  expect((await session.open.send(message, 10_000)).kind).toBe('acked')
+  const [linked] = (await sandbox.client.phone(business)).linkedDevices
+  // Devices that came later than the message: none of them has it.
+  const [theirs, ours, other] = await Promise.all([friend, business, stranger].map(linkDevice))
+  const me = session.identities.at(-1)
+  const device = /:(\d+)@/.exec(linked ?? '')?.[1]
+  const numbered = `${business}:${device}@s.whatsapp.net`
+  const byLid = `${me?.lid?.replace('@', `:${device}@`)}`
+  const ask = async (client: BaileysClient, to: string, recipient?: string) => {
+    const asked = session.retriesAnswered.length
+    await client.sock.sendNode(retryReceipt(message.whatsappId, to, recipient))
+    await waitFor('the question', () => session.retriesAnswered.length > asked)
+  }
+  const got = (client: BaileysClient) =>
+    client.stanzas.filter(({ tag, attrs }) => tag === 'message' && attrs['id'] === message.whatsappId)
+  for (const to of [numbered, byLid]) await ask(other!, to)
+  for (const [index, to] of [numbered, byLid].entries()) {
+    await ask(theirs!, to)
+    await waitFor('an answer for the recipient', () => got(theirs!).length === index + 1)
+  }
+  await ask(ours!, numbered, `${friend}@s.whatsapp.net`)
+  await waitFor('an answer for our own device', () => got(ours!).length === 1)
+  // Questions are answered one after the other, and the stranger's came first.
+  expect(got(other!)).toEqual([])
+  await Promise.all([theirs, ours, other].map((client) => client!.close()))
 })
 
 test('a device linked later gets what is sent from then on, however the chat is addressed', async () => {
@@ -116,3 +149,21 @@ test('sending and receiving at once move the same ratchet one after the other', 
   expect((await sandbox.client.phone(friend)).counts).toMatchObject({ decryptFailures: 0, duplicates: 0 })
   expect(session.retriesAnswered).toEqual([])
 })
+
+async function linkDevice(phoneNumber: string): Promise<BaileysClient> {
+  const client = startBaileys(sandbox.url)
+  const qr = await waitFor('a QR code', () => client.qr)
+  await sandbox.client.scan(phoneNumber, qr)
+  await waitFor('the device linked', () => client.isOpen)
+  return client
+}
+
+function retryReceipt(id: string, to: string, recipient?: string): BinaryNode {
+  const t = String(Math.floor(Date.now() / 1000))
+  const attrs = { id, to, type: 'retry', ...(recipient === undefined ? {} : { recipient }) }
+  const content: BinaryNode[] = [
+    { tag: 'retry', attrs: { count: '1', id, t, v: '1' } },
+    { tag: 'registration', attrs: {}, content: Buffer.alloc(4) },
+  ]
+  return { tag: 'receipt', attrs, content }
+}

@@ -108,5 +108,7 @@ test('devices are cut from JIDs, and kinds are told apart', () => {
   expect(lidOf('98765432101234:3@lid')).toBe('98765432101234@lid')
   expect(lidOf('254712345678@s.whatsapp.net')).toBeNull()
   expect(withoutDeviceOf('254712345678:3@c.us')).toBe('254712345678@s.whatsapp.net')
+  expect(withoutDeviceOf('254712345678:99@hosted')).toBe('254712345678@s.whatsapp.net')
+  expect(withoutDeviceOf('98765432101234:99@hosted.lid')).toBe('98765432101234@lid')
   expect(['1@s.whatsapp.net', '1@lid', '1@g.us', 'status@broadcast'].map(kindOfJid)).toEqual(['phone', 'lid', 'group', 'other'])
 })
