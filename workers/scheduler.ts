@@ -16,6 +16,7 @@ import { openStore } from '../src/store/open-store.ts'
 import { retention, sweepStore } from '../src/store/sweep-store.ts'
 import { advanceReplays } from '../src/webhooks/advance-replays.ts'
 import { createDeliveryQueue, createReplayQueue, createRetryQueue } from '../src/webhooks/delivery-queue.ts'
+import { EndpointRooms } from '../src/webhooks/endpoint-room.ts'
 import { announceEvents } from '../src/webhooks/publish-event.ts'
 import { retryDeliveries } from '../src/webhooks/retry-deliveries.ts'
 
@@ -35,6 +36,7 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
   const deliveryQueue = createDeliveryQueue(redis, prefix)
   const retryQueue = createRetryQueue(redis, prefix)
   const replayQueue = createReplayQueue(redis, prefix)
+  const rooms = new EndpointRooms(redis, prefix, log)
   const sendQueues = new SendQueues(redis, prefix)
   life.onStop('queues', async () => {
     sendQueues.close()
@@ -51,7 +53,8 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
       name: 'webhook-retries',
       everyMs: 1_000,
       deadlineMs: 20_000,
-      run: (signal) => retryDeliveries({ deliveries: store.deliveries, deliveryQueue, retryQueue, replayQueue, log }, signal),
+      run: (signal) =>
+        retryDeliveries({ deliveries: store.deliveries, rooms, deliveryQueue, retryQueue, replayQueue, log }, signal),
     },
     {
       name: 'webhook-replays',

@@ -11,6 +11,9 @@ export interface BreakerState {
   openUntil: number
 }
 
+/** `probeUntil` in the future: the one try is under way. */
+type SharedState = BreakerState & { probeUntil: number }
+
 export interface BreakerSettings {
   /** So many failures in a row open it. */
   failureLimit: number
@@ -64,9 +67,10 @@ export class BreakerStates {
     this.prefix = prefix
   }
 
-  async read(endpointId: string): Promise<BreakerState> {
-    const [failures, openUntil] = await this.redis.hmget(this.key(endpointId), 'failures', 'openUntil')
-    return { failureCount: Number(failures ?? 0), openUntil: Number(openUntil ?? 0) }
+  async read(endpointId: string): Promise<SharedState> {
+    const found = await this.redis.hmget(this.key(endpointId), 'failures', 'openUntil', 'probeUntil')
+    const [failureCount = 0, openUntil = 0, probeUntil = 0] = found.map(Number)
+    return { failureCount, openUntil, probeUntil }
   }
 
   /** Counts a failure. Opens the breaker at the limit, when the one try failed, or when the caller says so. */

@@ -2,13 +2,13 @@
 import type { Dispatcher } from 'undici'
 import type { Log } from '../platform/log.ts'
 import { version } from '../platform/version.ts'
-import type { DeliveryRecord, DeliveryStore, EventRecord, EventStore } from '../store/event-store.ts'
-import type { AttemptLog } from './attempt-log.ts'
+import type { AttemptRecord, DeliveryRecord, DeliveryStore, EventRecord, EventStore, Postponement } from '../store/event-store.ts'
+import type { BatchedWrites } from './batched-writes.ts'
 import { attemptSeconds, delaySeconds } from './delivery-metrics.ts'
 import type { DeadLetterQueue } from './dead-letter-queue.ts'
 import { isReservedHeader } from './endpoint.ts'
 import type { EndpointBreakers } from './endpoint-breaker.ts'
-import type { EndpointGates } from './endpoint-gate.ts'
+import { maxLineMs, type EndpointGates } from './endpoint-gate.ts'
 import type { EndpointHistory } from './endpoint-history.ts'
 import { eventBody } from './event.ts'
 import { isReceiverFailure, isSuccess, postWebhook, type AttemptResult } from './post-webhook.ts'
@@ -18,11 +18,14 @@ import { signWebhook } from './sign.ts'
 
 export interface DeliverDeps {
   deliveries: Pick<DeliveryStore, 'get' | 'bury'>
-  attempts: AttemptLog
+  attempts: BatchedWrites<AttemptRecord>
+  postponements: BatchedWrites<Postponement>
   events: Pick<EventStore, 'get'>
   readyEndpoints: ReadyEndpoints
   breakers: EndpointBreakers
   gates: EndpointGates
+  /** Its line is full; it will have room for more after that time. */
+  onFull(endpointId: string, forMs: number): void
   history: EndpointHistory
   dispatcher: Dispatcher
   /** What is given up shows there. */
@@ -41,13 +44,12 @@ interface DeliverInput {
 }
 
 export type DeliverOutcome =
-  | { outcome: 'succeeded' | 'failed' | 'dead' | 'dropped' }
+  /** `postponed`: no attempt was made, and the delivery waits in the store; the retry tick brings it back. */
+  | { outcome: 'succeeded' | 'failed' | 'dead' | 'dropped' | 'postponed' }
   /** No attempt was made; come back then. */
   | { outcome: 'deferred'; until: number }
 
 export const answerTimeoutMs = 15_000
-/** While a breaker is open its jobs come back this far apart, so that a receiver that has just returned is not overrun. */
-const spreadMs = 5
 
 /** At least once: what was posted but not recorded is posted again, with the same `webhook-id`. */
 export async function deliverEvent(deps: DeliverDeps, job: DeliverInput): Promise<DeliverOutcome> {
@@ -60,9 +62,13 @@ export async function deliverEvent(deps: DeliverDeps, job: DeliverInput): Promis
     return { outcome: 'dead' }
   }
   const blockedUntil = await deps.breakers.blockedUntil(endpointId)
-  if (blockedUntil > 0) return { outcome: 'deferred', until: deps.gates.defer(endpointId, blockedUntil, spreadMs) }
+  if (blockedUntil > 0) return postpone(deps, job, blockedUntil)
 
   const leave = await deps.gates.enter(endpointId)
+  if (leave === null) {
+    deps.onFull(endpointId, maxLineMs / 2)
+    return postpone(deps, job, Date.now() + maxLineMs)
+  }
   if (typeof leave === 'number') return { outcome: 'deferred', until: leave }
   let attempt: Awaited<ReturnType<typeof attemptDelivery>>
   try {
@@ -88,7 +94,13 @@ async function attemptDelivery(
   }
   const run = await deps.breakers.run(job.endpointId, () => post(deps, endpoint, event), isReceiverFailure)
   if (run.ran) return { delivery, result: run.result }
-  return { outcome: 'deferred', until: deps.gates.defer(job.endpointId, run.until, spreadMs) }
+  return postpone(deps, job, run.until)
+}
+
+/** What waits for its receiver waits in the store: Redis would hold a kilobyte of each for as long as that takes. */
+async function postpone(deps: DeliverDeps, job: DeliverInput, nextAttemptAt: number): Promise<DeliverOutcome> {
+  await deps.postponements.add({ deliveryId: job.deliveryId, attemptCount: job.attempt, nextAttemptAt })
+  return { outcome: 'postponed' }
 }
 
 /** A job that ran already, or whose delivery went on without it, sends nothing. */
@@ -138,7 +150,7 @@ async function record(
     : isGone
       ? { status: 'dead' as const, nextAttemptAt: null, deadReason: 'endpoint_gone' }
       : nextStep(delivery.attemptCount + 1, result.retryAfterMs, now, Math.random, deps.retryDelaysMs)
-  await deps.attempts.record({ deliveryId: delivery.id, attempt: { at, status, durationMs, error, answer }, next })
+  await deps.attempts.add({ deliveryId: delivery.id, attempt: { at, status, durationMs, error, answer }, next })
   attemptSeconds.observe({ outcome: next.status }, durationMs / 1_000)
   if (succeeded) delaySeconds.observe(Math.max(0, now - delivery.createdAt) / 1_000)
   deps.log.debug(

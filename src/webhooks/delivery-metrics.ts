@@ -4,9 +4,11 @@ import type { DeliverOutcome } from './deliver-event.ts'
 
 const outcomes = counter(
   'ujumbe_webhook_jobs_total',
-  'Delivery jobs by what came of them: succeeded, failed (tried again later), dead, dropped (done already), deferred (no attempt made).',
+  'Delivery jobs by what came of them: succeeded, failed (tried again later), dead, dropped (done already), deferred, postponed (no attempt made).',
   ['outcome'],
 )
+const allOutcomes: readonly DeliverOutcome['outcome'][] = ['succeeded', 'failed', 'dead', 'dropped', 'deferred', 'postponed']
+for (const outcome of allOutcomes) outcomes.inc({ outcome }, 0) // a series that begins with 500 has not increased
 export const attemptSeconds = histogram(
   'ujumbe_webhook_attempt_seconds',
   'From the request to the end of the answer, or until it was given up.',

@@ -23,23 +23,46 @@ const leavesNothing = { removeOnComplete: true, removeOnFail: true }
 
 /** Adds waiting for Redis' answer; more are left to the retry tick, so that a lost Redis cannot fill the memory. */
 const maxAddsInFlight = 5_000
+/** Jobs waiting for a worker; more are left to the retry tick, so that workers which are away cannot fill Redis. A job is a kilobyte. */
+const maxWaiting = 10_000
+/** The retry tick's: what workers take up within moments, so that what is new hardly waits behind it. */
+const maxWaitingRetries = 200
+const lookEveryMs = 1_000
 
 export class DeliveryQueue {
   readonly queue: Queue<DeliveryJob>
   /** Where events are announced, those who read them live are told as well. */
   readonly notice: EventNotice | undefined
   private inFlight = 0
+  private waiting = 0
+  private lookedAt = 0
 
   constructor(queue: Queue<DeliveryJob>, notice?: EventNotice) {
     this.queue = queue
     this.notice = notice
   }
 
-  /** False when too many adds wait already. A job of that delivery and attempt which is there already stays the only one. */
+  /** False when too many adds or jobs wait already, as far as was seen a second ago. */
   get hasRoom(): boolean {
-    return this.inFlight < maxAddsInFlight
+    const now = performance.now()
+    if (now - this.lookedAt > lookEveryMs) {
+      this.lookedAt = now
+      this.countWaiting().catch(() => undefined) // adds meet the same Redis
+    }
+    return this.inFlight < maxAddsInFlight && this.waiting < maxWaiting
   }
 
+  /** How many jobs the retry tick may add. */
+  async readRoom(): Promise<number> {
+    return Math.max(0, maxWaitingRetries - (await this.countWaiting()))
+  }
+
+  private async countWaiting(): Promise<number> {
+    this.waiting = await this.queue.getWaitingCount()
+    return this.waiting
+  }
+
+  /** A job of that delivery and attempt which is there already stays the only one. */
   async add(deliveryId: string, job: DeliveryJob): Promise<void> {
     this.inFlight += 1
     try {

@@ -146,10 +146,10 @@ export class EndpointBreakers {
 
   private async refresh(endpointId: string, entry: Entry): Promise<void> {
     await this.share(endpointId, async () => {
-      const state = await this.states.read(endpointId)
-      Object.assign(entry, state)
-      if (state.openUntil > Date.now()) entry.circuit.open()
-      else if (state.openUntil === 0 && entry.circuit.opened) this.closeLocally(entry)
+      const { failureCount, openUntil } = await this.states.read(endpointId)
+      Object.assign(entry, { failureCount, openUntil })
+      if (openUntil > Date.now()) entry.circuit.open()
+      else if (openUntil === 0 && entry.circuit.opened) this.closeLocally(entry)
     })
     entry.readAt = Date.now()
   }

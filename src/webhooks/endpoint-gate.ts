@@ -1,4 +1,4 @@
-// How many requests an endpoint may have in flight, so that a slow one cannot hold the pool; and when what it cannot take comes back.
+// How many requests an endpoint may have in flight, so that a slow one cannot hold the pool; and which of those it cannot take come back when.
 import { LRUCache } from 'lru-cache'
 
 interface Place {
@@ -27,7 +27,8 @@ export interface GateSettings {
 }
 
 export const gateDefaults: GateSettings = { maxInFlight: 10, maxWaitMs: 1_000, maxWaitingEach: 40, maxWaiting: 120 }
-const maxDeferralMs = 15_000
+/** So much of an endpoint's work may stand in line as jobs: more of it stays in the store. */
+export const maxLineMs = 5_000
 const maxGates = 5_000
 const firstGuessMs = 20
 
@@ -41,17 +42,17 @@ export class EndpointGates {
   }
 
   /**
-   * Waits for the endpoint's turn and gives the function that ends it; or, when that would take too long, the time to come back at.
-   * A slow endpoint thus holds `maxInFlight` places of the pool and few more.
+   * Waits for the endpoint's turn and gives the function that ends it; or, when that would take too long, the time to come back at; or
+   * null when the line of those that come back is full. A slow endpoint thus holds `maxInFlight` places of the pool and few more.
    */
-  async enter(endpointId: string): Promise<(() => void) | number> {
+  async enter(endpointId: string): Promise<(() => void) | number | null> {
     const gate = this.gate(endpointId)
     const place: Place = { startedAt: performance.now(), turn: null }
     if (gate.inFlight.size < this.settings.maxInFlight) {
       gate.inFlight.add(place)
     } else {
       const stepMs = this.expectedMs(gate) / this.settings.maxInFlight
-      if (!this.mayWait(gate, stepMs)) return this.defer(endpointId, Date.now() + this.settings.maxWaitMs, stepMs)
+      if (!this.mayWait(gate, stepMs)) return standInLine(gate, Date.now() + this.settings.maxWaitMs, stepMs)
       this.waiting += 1
       await new Promise<void>((turn) => {
         place.turn = turn
@@ -86,15 +87,6 @@ export class EndpointGates {
     return Math.max(gate.averageMs, oldest ? performance.now() - oldest.startedAt : 0)
   }
 
-  /** Times for jobs that must come back, none before `notBefore`, `stepMs` apart: they shall not all come at once. */
-  defer(endpointId: string, notBefore: number, stepMs: number): number {
-    const gate = this.gate(endpointId)
-    const next = Math.max(gate.lastDeferral + Math.ceil(stepMs), notBefore)
-    if (next - notBefore > maxDeferralMs) return Math.round(notBefore + Math.random() * maxDeferralMs)
-    gate.lastDeferral = next
-    return next
-  }
-
   private gate(endpointId: string): GateState {
     let gate = this.gates.get(endpointId)
     if (!gate) {
@@ -103,4 +95,12 @@ export class EndpointGates {
     }
     return gate
   }
+}
+
+/** Times for jobs that must come back, none before `notBefore`, `stepMs` apart: they shall not all come at once. */
+function standInLine(gate: GateState, notBefore: number, stepMs: number): number | null {
+  const next = Math.max(gate.lastDeferral + Math.ceil(stepMs), notBefore)
+  if (next - notBefore > maxLineMs) return null
+  gate.lastDeferral = next
+  return next
 }

@@ -2,8 +2,9 @@
 import type { Redis } from 'ioredis'
 import type { Log } from '../platform/log.ts'
 import { closeWorker } from '../platform/queue.ts'
+import type { AttemptRecord, Postponement } from '../store/event-store.ts'
 import type { Store } from '../store/store.ts'
-import { AttemptLog } from './attempt-log.ts'
+import { BatchedWrites } from './batched-writes.ts'
 import { BreakerStates, type BreakerSettings } from './breaker-state.ts'
 import { answerTimeoutMs, deliverEvent } from './deliver-event.ts'
 import { createDeadLetterWorker, DeadLetterQueue } from './dead-letter-queue.ts'
@@ -18,6 +19,7 @@ import { countOutcome } from './delivery-metrics.ts'
 import { breakerDefaults, EndpointBreakers } from './endpoint-breaker.ts'
 import { EndpointGates, gateDefaults, type GateSettings } from './endpoint-gate.ts'
 import { EndpointHistory } from './endpoint-history.ts'
+import { EndpointRooms } from './endpoint-room.ts'
 import type { GuardPolicy } from './guard-url.ts'
 import { createGuardedAgent } from './guarded-agent.ts'
 import { ReadyEndpoints } from './ready-endpoints.ts'
@@ -73,15 +75,18 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
   const deliveryQueue = createDeliveryQueue(redis, prefix)
   const readyEndpoints = new ReadyEndpoints({ endpoints: store.endpoints, secretBox: deps.secretBox })
   const breakers = new EndpointBreakers({ states: new BreakerStates(redis, prefix), log }, settings.breaker)
+  const rooms = new EndpointRooms(redis, prefix, log)
   const dispatcher = createGuardedAgent(deps.guardPolicy)
   const deadLetters = new DeadLetterQueue(redis, prefix, log)
   const deliverDeps = {
     deliveries: store.deliveries,
-    attempts: new AttemptLog(store.deliveries),
+    attempts: new BatchedWrites((records: readonly AttemptRecord[]) => store.deliveries.recordAttempts(records)),
+    postponements: new BatchedWrites((each: readonly Postponement[]) => store.deliveries.postpone(each)),
     events: store.events,
     readyEndpoints,
     breakers,
     gates: new EndpointGates(settings.gate),
+    onFull: (endpointId: string, forMs: number) => rooms.markFull(endpointId, forMs),
     history: new EndpointHistory({ endpoints: store.endpoints, readyEndpoints, deliveryQueue, log }),
     dispatcher,
     deadLetters,
@@ -89,7 +94,8 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
     log,
     timeoutMs: settings.answerTimeoutMs,
   }
-  const replayDeps = { ...deliverDeps, gates: new EndpointGates(settings.replayGate) }
+  // A replay that is slow holds up nothing but itself.
+  const replayDeps = { ...deliverDeps, gates: new EndpointGates(settings.replayGate), onFull: () => undefined }
   const workerDeps = { redis, prefix, log, deliver: async (job: Job) => countOutcome(deliverEvent(deliverDeps, job)) }
   const replayWorkerDeps = { ...workerDeps, deliver: async (job: Job) => countOutcome(deliverEvent(replayDeps, job)) }
   const again = async (deliveryId: string) => redeliver({ ...store, deliveryQueue, log }, deliveryId)

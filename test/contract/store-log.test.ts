@@ -187,7 +187,9 @@ describeStores('replays', (t) => {
     const made = taken.find(Boolean) ?? []
     expect(made).toMatchObject([{ replayId: replay.id, status: 'pending', attemptCount: 0, nextAttemptAt: 5, createdAt: 3 }, {}])
     expect(await t.store.replays.countWaiting(replay.id)).toBe(2)
-    expect((await t.store.deliveries.listDue(9, 9)).map(({ id }) => id).toSorted()).toEqual(made.map(({ id }) => id).toSorted())
+    expect((await t.store.deliveries.listDue(endpoint.id, 9, 9)).map(({ id }) => id).toSorted()).toEqual(
+      made.map(({ id }) => id).toSorted(),
+    )
     await t.store.deliveries.bury([made[0]?.id ?? ''], 'x', 4)
     expect(await t.store.replays.countWaiting(replay.id)).toBe(1)
     const [now] = await t.store.replays.listRunning(9)

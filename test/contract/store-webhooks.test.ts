@@ -161,7 +161,7 @@ describeStores('webhooks', (t) => {
       { status: 'dead', attemptCount: 1, nextAttemptAt: null, deadReason: 'endpoint_disabled', attempts: [attempt(1, 200)] },
     ])
     expect(await t.store.deliveries.countByStatus(endpoint.id)).toEqual({ pending: 0, succeeded: 1, failed: 1, dead: 1 })
-    expect((await t.store.deliveries.listDue(1_000, 10)).map(({ id }) => id)).toEqual([b.id])
+    expect((await t.store.deliveries.listDue(endpoint.id, 1_000, 10)).map(({ id }) => id)).toEqual([b.id])
   })
 
   test('what is due comes oldest first; postponing and burying touch only what is still open', async () => {
@@ -175,12 +175,22 @@ describeStores('webhooks', (t) => {
     ]
     await record(done.id, attempt(1, 200), { status: 'succeeded', nextAttemptAt: null })
     await record(b.id, attempt(1), { status: 'failed', nextAttemptAt: 500 })
-    const due = async (now: number, limit = 10) => (await t.store.deliveries.listDue(now, limit)).map(({ id }) => id)
+    const due = async (now: number, limit = 10) => (await t.store.deliveries.listDue(endpoint.id, now, limit)).map(({ id }) => id)
     expect(await due(499)).toEqual([])
     expect(await due(1_000)).toEqual([b.id, a.id, c.id])
     expect(await due(1_000, 1)).toEqual([b.id])
-    await t.store.deliveries.postpone([a.id, done.id, 'dlv_none'], 2_000)
+    const postponed = (deliveryId: string, attemptCount: number, nextAttemptAt: number) => ({
+      deliveryId,
+      attemptCount,
+      nextAttemptAt,
+    })
+    await t.store.deliveries.postpone([])
+    await t.store.deliveries.postpone([postponed(a.id, 0, 2_000), postponed(done.id, 1, 2_000), postponed('dlv_none', 0, 2_000)])
     expect(await due(1_999)).toEqual([b.id, c.id])
+    // Either way, but by nobody who does not know of the last attempt.
+    await t.store.deliveries.postpone([postponed(a.id, 0, 400), postponed(b.id, 0, 3_000)])
+    expect(await due(1_999)).toEqual([a.id, b.id, c.id])
+    await t.store.deliveries.postpone([postponed(a.id, 0, 2_000)])
     await t.store.deliveries.bury([b.id, done.id, 'dlv_none'], 'endpoint_disabled', 60)
     expect(await t.store.deliveries.get(b.id)).toMatchObject({
       status: 'dead',
@@ -191,6 +201,27 @@ describeStores('webhooks', (t) => {
     })
     expect(await t.store.deliveries.get(done.id)).toMatchObject({ status: 'succeeded', nextAttemptAt: null })
     expect(await due(5_000)).toEqual([c.id, a.id])
+  })
+
+  test('what is due of one endpoint hides nothing of the others, however much it is', async () => {
+    for (const id of ['whk_a', 'whk_b', 'whk_c', 'whk_d']) await t.store.endpoints.create(newEndpoint({ id }))
+    const event = { eventId: 'evt_1', sessionId: 's', eventType: 'message.sent' as const }
+    const made = async (endpointId: string, times: number[]) =>
+      t.store.deliveries.create(times.map((nextAttemptAt) => ({ ...event, endpointId, nextAttemptAt })))
+    const crowd = Array.from({ length: 600 }, (_, n) => 1 + n)
+    await made('whk_a', crowd)
+    await made('whk_b', [2_000])
+    const [late, early] = await made('whk_c', [900, 800])
+    const [ended] = await made('whk_d', [5])
+    await t.store.deliveries.bury([ended?.id ?? ''], 'x', 1)
+    const list = (query: { now: number; after?: string; limit?: number }) =>
+      t.store.deliveries.listDueEndpoints({ limit: 10, ...query })
+    expect(await list({ now: 0 })).toEqual([])
+    expect(await list({ now: 300 })).toEqual(['whk_a'])
+    expect(await list({ now: 1_000 })).toEqual(['whk_a', 'whk_c'])
+    expect(await list({ now: 1_000, limit: 1 })).toEqual(['whk_a'])
+    expect(await list({ now: 3_000, after: 'whk_a' })).toEqual(['whk_b', 'whk_c'])
+    expect((await t.store.deliveries.listDue('whk_c', 1_000, 9)).map(({ id }) => id)).toEqual([early?.id, late?.id])
   })
 
   test('deliveries of an endpoint are listed newest first, by status, page by page', async () => {

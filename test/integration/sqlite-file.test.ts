@@ -137,8 +137,9 @@ async function askEverything(store: Store): Promise<void> {
   await store.deliveries.recordAttempts([
     { deliveryId: data[0]?.id ?? '', attempt, next: { status: 'failed', nextAttemptAt: 1 } },
   ])
-  await store.deliveries.listDue(1, 1)
-  await store.deliveries.postpone(['x'], 1)
+  await store.deliveries.listDueEndpoints({ now: 1, limit: 1 })
+  await store.deliveries.listDue(endpoint.id, 1, 1)
+  await store.deliveries.postpone([{ deliveryId: 'x', attemptCount: 0, nextAttemptAt: 1 }])
   await store.deliveries.bury(['x'], 'x', 1)
   await store.deliveries.countByStatus(endpoint.id)
   await store.credentials.write(

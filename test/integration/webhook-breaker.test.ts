@@ -28,6 +28,7 @@ const state = async (endpointId: string) => (await readBreakers(bench.connection
 describe('a breaker', () => {
   test('opens, lets one through when its time is over, and closes at its success; waiting costs no attempt', async () => {
     const { id: endpointId } = await bench.endpoint(receiver)
+    await bench.startRetryTick(250)
     receiver.answerWith({ status: 500 })
     for (let n = 0; n < 3; n += 1) await failOne(n)
     const opened = await state(endpointId)
@@ -57,6 +58,7 @@ describe('a breaker', () => {
 
   test('stays open for longer each time that the one try fails', async () => {
     const { id: endpointId } = await bench.endpoint(receiver)
+    await bench.startRetryTick(250)
     receiver.answerWith({ status: 500 })
     for (let n = 0; n < 3; n += 1) await failOne(n)
     const first = Date.parse((await state(endpointId))?.openUntil ?? '')

@@ -53,7 +53,8 @@ test('one that is still being tried ends with its redelivery', async () => {
   await withStatus(second.id, 'succeeded')
   expect(await bench.delivery(first)).toMatchObject({ status: 'dead', deadReason: 'redelivered', attemptCount: 1 })
   await bench.startRetryTick()
-  await waitFor('nothing is due', async () => (await bench.store.deliveries.listDue(Date.now() + 1e9, 5)).length === 0)
+  const due = () => bench.store.deliveries.listDueEndpoints({ now: Date.now() + 1e9, limit: 5 })
+  await waitFor('nothing is due', async () => (await due()).length === 0)
   expect(receiver.received).toHaveLength(2)
 })
 

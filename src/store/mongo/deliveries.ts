@@ -5,6 +5,9 @@ import type { MongoDatabase } from './database.ts'
 import { newDelivery } from './outbox.ts'
 import type { DeliveryDoc } from './schemas.ts'
 
+/** So many due ones are read to see whose they are. */
+const fewDue = 500
+
 export function createDeliveries(db: MongoDatabase): DeliveryStore {
   const { deliveries } = db.models
   return {
@@ -56,19 +59,47 @@ export function createDeliveries(db: MongoDatabase): DeliveryStore {
         await deliveries.updateMany({ _id: { $in: ids }, open: true }, { $set: dead, $unset: { open: 1 } })
       }),
 
-    listDue: (now, limit) =>
+    listDueEndpoints: ({ now, after = '', limit }) =>
+      db.read(async () => {
+        const due = { open: true as const, nextAttemptAt: { $lte: now } }
+        const few = await deliveries.find(due, { endpointId: 1 }).sort({ nextAttemptAt: 1 }).limit(fewDue).lean()
+        if (few.length < fewDue) {
+          const ids = new Set(few.map(({ endpointId }) => endpointId))
+          return [...ids]
+            .filter((id) => id > after)
+            .toSorted()
+            .slice(0, limit)
+        }
+        // Many wait: the first of each endpoint, one after the other, whose search skips what waits for those before.
+        const found: string[] = []
+        for (let last = after; found.length < limit;) {
+          const next = await deliveries
+            .findOne({ ...due, endpointId: { $gt: last } }, { endpointId: 1 })
+            .sort({ endpointId: 1, nextAttemptAt: 1 })
+            .lean()
+          if (!next) break
+          last = next.endpointId
+          found.push(last)
+        }
+        return found
+      }),
+
+    listDue: (endpointId, now, limit) =>
       db.read(async () => {
         const found = await deliveries
-          .find({ open: true, nextAttemptAt: { $lte: now } })
-          .sort({ nextAttemptAt: 1 })
+          .find({ endpointId, open: true, nextAttemptAt: { $lte: now } })
+          .sort({ nextAttemptAt: 1, _id: 1 })
           .limit(limit)
           .lean()
         return found.map(toDelivery)
       }),
 
-    postpone: (ids, nextAttemptAt) =>
+    postpone: (postponements) =>
       db.write(async () => {
-        await deliveries.updateMany({ _id: { $in: ids }, open: true }, { $max: { nextAttemptAt } })
+        const writes = postponements.map(({ deliveryId, attemptCount, nextAttemptAt }) => ({
+          updateOne: { filter: { _id: deliveryId, open: true as const, attemptCount }, update: { $set: { nextAttemptAt } } },
+        }))
+        if (writes.length > 0) await deliveries.bulkWrite(writes, { ordered: false })
       }),
 
     create: (records) =>
@@ -81,13 +112,13 @@ export function createDeliveries(db: MongoDatabase): DeliveryStore {
 
     countByStatus: (endpointId) =>
       db.read(async () => {
-        const counts: Record<DeliveryStatus, number> = { pending: 0, succeeded: 0, failed: 0, dead: 0 }
-        const groups = await deliveries.aggregate<{ _id: DeliveryStatus; count: number }>([
-          { $match: endpointId ? { endpointId } : {} },
-          { $group: { _id: '$status', count: { $sum: 1 } } },
-        ])
-        for (const { _id, count } of groups) counts[_id] = count
-        return counts
+        const count = (status: DeliveryStatus) => deliveries.countDocuments({ ...(endpointId ? { endpointId } : {}), status })
+        const [pending, failed, dead] = await Promise.all([count('pending'), count('failed'), count('dead')])
+        // Nearly all of them have succeeded: of the fleet's these are not counted, what MongoDB notes of the collection says how many there are.
+        const succeeded = endpointId
+          ? await count('succeeded')
+          : Math.max(0, (await deliveries.estimatedDocumentCount()) - pending - failed - dead)
+        return { pending, succeeded, failed, dead }
       }),
   }
 }

@@ -3,7 +3,12 @@ import { AppError } from '../../platform/errors.ts'
 import type { Models } from './models.ts'
 
 /** Step i brings version i to i + 1. Each may run twice and beside itself: several processes start at once. */
-const steps: readonly ((models: Models) => Promise<void>)[] = [createCollections, createCollections, createCollections]
+const steps: readonly ((models: Models) => Promise<void>)[] = [
+  createCollections,
+  createCollections,
+  createCollections,
+  createCollections,
+]
 
 /** @throws AppError `configuration` when the database is newer than this version of the product */
 export async function migrate(models: Models): Promise<void> {

@@ -250,6 +250,7 @@ export const collections = {
       [{ endpointId: 1, status: 1, _id: -1 }],
       [{ status: 1 }],
       [{ nextAttemptAt: 1 }, { partialFilterExpression: { open: true } }],
+      [{ endpointId: 1, nextAttemptAt: 1, _id: 1 }, { partialFilterExpression: { open: true } }],
       [{ updatedAt: 1 }],
       [{ replayId: 1, status: 1 }, { partialFilterExpression: { replayId: { $gt: '' } } }],
     ],

@@ -59,23 +59,39 @@ export function createDeliveries(db: SqliteDatabase): DeliveryStore {
         for (const id of ids) statement.run(deadReason, at, id)
       }),
 
-    listDue: (now, limit) =>
+    listDueEndpoints: ({ now, after = '', limit }) =>
+      db.read(() => {
+        // The first of each endpoint, one after the other: however many wait, an endpoint costs one step into the index.
+        const next = db.sql(
+          `SELECT endpoint_id, next_attempt_at FROM deliveries WHERE status IN ('pending', 'failed') AND endpoint_id > ?
+           ORDER BY endpoint_id, next_attempt_at LIMIT 1`,
+        )
+        const found: string[] = []
+        for (let row = next.get(after); row && found.length < limit; row = next.get(row['endpoint_id'] as string)) {
+          if ((row['next_attempt_at'] as number) <= now) found.push(row['endpoint_id'] as string)
+        }
+        return found
+      }),
+
+    listDue: (endpointId, now, limit) =>
       db.read(() =>
         db
           .sql(
-            `SELECT * FROM deliveries WHERE status IN ('pending', 'failed') AND next_attempt_at <= ?
-             ORDER BY next_attempt_at LIMIT ?`,
+            `SELECT * FROM deliveries WHERE endpoint_id = ? AND status IN ('pending', 'failed') AND next_attempt_at <= ?
+             ORDER BY next_attempt_at, n LIMIT ?`,
           )
-          .all(now, limit)
+          .all(endpointId, now, limit)
           .map(toDelivery),
       ),
 
-    postpone: (ids, nextAttemptAt) =>
+    postpone: (postponements) =>
       db.write(() => {
         const statement = db.sql(
-          `UPDATE deliveries SET next_attempt_at = ? WHERE id = ? AND status IN ('pending', 'failed') AND next_attempt_at < ?`,
+          `UPDATE deliveries SET next_attempt_at = ? WHERE id = ? AND status IN ('pending', 'failed') AND attempt_count = ?`,
         )
-        for (const id of ids) statement.run(nextAttemptAt, id, nextAttemptAt)
+        for (const { deliveryId, attemptCount, nextAttemptAt } of postponements) {
+          statement.run(nextAttemptAt, deliveryId, attemptCount)
+        }
       }),
 
     create: (records) =>
