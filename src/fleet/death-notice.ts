@@ -1,11 +1,16 @@
 // Proof of death between processes of one machine: a unix socket that only the kernel closes. Refused means dead; nothing else does.
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, readFile, unlink } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { WorkerView } from '../sessions/worker-heartbeat.ts'
 
+const fileName = /[0-9a-f]{16}\.sock$/
+/** Machines that share a data directory refuse on each other's sockets: one that has been there for less may be about to tell of itself. */
+const leftoverMs = 600_000
+/** Looked at in one start. */
+const mostLeftovers = 1_000
 /** `sun_path` holds 108 bytes with its end. */
 const longestPath = 107
 
@@ -38,6 +43,44 @@ export async function listenUntilDeath(dataDir: string): Promise<string> {
 /** A server that is collected as garbage would look like a death. */
 const listeners = new Set<Server>()
 
+/**
+ * Sockets of former processes beside this one's: they refuse, as the dead do. Those in a heartbeat still have to prove a death; the others
+ * may be removed. To be called before the heartbeats are read, so that whoever is found dead has none that is not among them.
+ */
+export async function findLeftovers(ownSocket: string): Promise<string[]> {
+  const dir = dirname(ownSocket)
+  const ours = new RegExp(`^${RegExp.escape(basename(ownSocket).replace(fileName, ''))}${fileName.source}`)
+  const names = await readdir(dir).catch(() => [])
+  const found: string[] = []
+  for (const name of names.filter((each) => ours.test(each)).slice(0, mostLeftovers)) {
+    const path = join(dir, name)
+    if (path !== ownSocket && (await isOldSocket(path)) && (await isRefused(path))) found.push(path)
+  }
+  return found
+}
+
+/** Of those whose deaths nobody needs to prove any more. */
+export async function removeSockets(paths: readonly string[]): Promise<void> {
+  await Promise.all(paths.map((path) => unlink(path).catch(() => undefined)))
+}
+
+async function isOldSocket(path: string): Promise<boolean> {
+  const stats = await lstat(path).catch(() => null)
+  return stats !== null && stats.isSocket() && Date.now() - stats.mtimeMs > leftoverMs
+}
+
+/** Never hangs: a full backlog is an error too. */
+async function isRefused(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path })
+    socket.on('connect', () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
+  })
+}
+
 async function socketPath(dataDir: string): Promise<string> {
   const name = `${randomBytes(8).toString('hex')}.sock`
   const inData = join(dataDir, 'workers', name)
@@ -53,8 +96,8 @@ interface DeathWatchDeps {
   hostId: string
   bootId: string
   ownSocket: string
-  /** The process of this heartbeat is gone for certain. */
-  onDeath(worker: WorkerView): void
+  /** The process of this heartbeat is gone for certain. Resolves with whether that is dealt with; the proof is kept until then. */
+  onDeath(worker: WorkerView): Promise<boolean>
 }
 
 export class DeathWatch {
@@ -110,15 +153,14 @@ export class DeathWatch {
       const current = this.#neighbours.get(path)
       if (current?.socket !== socket) return
       current.socket = null
-      if (refused) this.#bury(path, current.worker)
+      if (refused) void this.#bury(path, current.worker)
       // The end of a connection proves nothing yet; being refused now would.
       else if (wasConnected) this.#hold(path)
     })
   }
 
-  #bury(path: string, worker: WorkerView): void {
+  async #bury(path: string, worker: WorkerView): Promise<void> {
     this.#neighbours.delete(path)
-    void unlink(path).catch(() => undefined)
-    this.#deps.onDeath(worker)
+    if (await this.#deps.onDeath(worker)) await removeSockets([path])
   }
 }

@@ -8,7 +8,7 @@ import { claimChannel, takeoversKey, wakeChannel } from '../sessions/session-key
 import { reportTraffic } from '../sessions/traffic-report.ts'
 import { processOf, WorkerHeartbeat, type LivingWorker, type WorkerView } from '../sessions/worker-heartbeat.ts'
 import { ClaimRounds } from './claim-rounds.ts'
-import { DeathWatch } from './death-notice.ts'
+import { DeathWatch, findLeftovers, removeSockets } from './death-notice.ts'
 import { giveAway, preferredWorker } from './fair-share.ts'
 import { FleetMeter, leasesClaimed, takeoverCount, trustLost } from './fleet-metrics.ts'
 import { handOver } from './hand-over.ts'
@@ -63,7 +63,7 @@ export class Fleet {
       claimed: (lease) => this.#hold(lease),
       waitingCount: () => deps.opens.waiting,
     })
-    this.#deaths = new DeathWatch({ ...deps, ownSocket: deps.deathSocket, onDeath: (worker) => void this.#bury(worker) })
+    this.#deaths = new DeathWatch({ ...deps, ownSocket: deps.deathSocket, onDeath: (worker) => this.#bury(worker) })
   }
 
   get incarnation(): string {
@@ -77,18 +77,22 @@ export class Fleet {
   }
 
   async start(): Promise<void> {
-    const { subscriber, prefix } = this.#deps
+    const { subscriber, prefix, deathSocket } = this.#deps
     subscriber.on('message', (channel: string, text: string) => this.#onMessage(channel, text))
     subscriber.on('ready', () => void this.#wakeAll())
     await subscriber.subscribe(claimChannel(prefix))
+    const leftovers = await findLeftovers(deathSocket)
     await this.#heartbeat.start()
+    // The others are the death watch's: they prove what their heartbeats do not say yet.
+    const told = new Set(this.#workers.map((worker) => worker.deathSocket))
+    await removeSockets(leftovers.filter((path) => !told.has(path)))
   }
 
   /** Hands everything over and ends the heartbeat. Bounded by about `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
     this.#isStopping = true
     const deadlineAt = monotonicMs() + deadlineMs
-    const { log, subscriber, redis, prefix } = this.#deps
+    const { log, subscriber, redis, prefix, deathSocket } = this.#deps
     const claimsClosed = this.#claims.close()
     await this.#heartbeat.drain().catch((err: unknown) => log.debug({ err }, 'heartbeat.failed'))
     await withDeadline(claimsClosed, claimsMs).catch((err: unknown) => log.warn({ err }, 'claim.left_behind'))
@@ -99,7 +103,7 @@ export class Fleet {
     })
     clearTimeout(this.#expiryTimer)
     this.#deaths.close()
-    await this.#heartbeat.end()
+    if (await this.#heartbeat.end()) await removeSockets([deathSocket])
     this.#meter.holds(this.load, 0)
     subscriber.removeAllListeners('message')
   }
@@ -221,16 +225,19 @@ export class Fleet {
   }
 
   /** With proof of its death nobody needs to wait for its heartbeat to run out. */
-  async #bury(worker: WorkerView): Promise<void> {
+  async #bury(worker: WorkerView): Promise<boolean> {
     this.#workers = this.#workers.filter(({ deathSocket }) => deathSocket !== worker.deathSocket)
     const fields = { incarnation: worker.incarnation, workerPid: worker.pid }
+    let isBuried = true
     try {
       // One that ended cleanly has said so itself.
       if (await endHeartbeat(this.#deps, worker.incarnation)) this.#deps.log.warn(fields, 'worker.found_dead')
     } catch (err) {
+      isBuried = false
       this.#deps.log.warn({ ...fields, err }, 'worker.not_buried')
     }
     this.#claims.sweepNow()
+    return isBuried
   }
 
   #rebalance(): void {

@@ -126,16 +126,20 @@ export class WorkerHeartbeat implements Trust {
     await this.#beat()
   }
 
-  /** After everything has been released. Bounded; without Redis the heartbeat runs out by itself. */
-  async end(): Promise<void> {
+  /** After everything has been released. Bounded; false: without Redis the heartbeat runs out by itself. */
+  async end(): Promise<boolean> {
     this.#isClosed = true
     clearTimeout(this.#beatTimer)
     clearTimeout(this.#fenceTimer)
     await this.#beating?.catch(() => undefined)
     this.#isRegistered = false
-    await withDeadline(endHeartbeat(this.#deps, this.#incarnation), 1_000).catch((err: unknown) =>
-      this.#deps.log.debug({ err }, 'heartbeat.end_failed'),
-    )
+    try {
+      await withDeadline(endHeartbeat(this.#deps, this.#incarnation), 1_000)
+      return true
+    } catch (err) {
+      this.#deps.log.debug({ err }, 'heartbeat.end_failed')
+      return false
+    }
   }
 
   #schedule(ms: number): void {

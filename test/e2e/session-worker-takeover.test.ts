@@ -1,5 +1,6 @@
 // Several session workers as real processes: killed, stopped, ended and joined, with messages under way.
-import { join } from 'node:path'
+import { readdir, utimes } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { quarantineKey } from '../../src/sessions/session-keys.ts'
 import { heldBy, waitHolder } from '../support/holders.ts'
@@ -84,6 +85,27 @@ test('the only worker, killed and started again, does not wait for its predecess
   await waitHolder(rig, next, ids, 15_000)
   const { shown, accepted } = await shownAndAccepted(rig, person, (await traffic.stop()).counts)
   expect(shown).toEqual(accepted)
+})
+
+test('sockets do not pile up: one in order takes its own along, a killed one leaves it to the next, also when its heartbeat has run out', async () => {
+  const { workers } = await start(1, 0)
+  const dir = join(dirname(rig.storePath), 'workers')
+  const sockets = () => readdir(dir)
+  const [first] = await sockets()
+  await workers[0]?.end('SIGKILL')
+  const second = await rig.startWorker()
+  await waitFor('its death found', () => logged(second, 'worker.found_dead').length > 0)
+  await waitFor('its socket gone', async () => !(await sockets()).includes(first ?? ''))
+  const [mine] = await sockets()
+  await second.end('SIGKILL')
+  await waitFor('its heartbeat gone', async () => (await rig.commands.keys(`${prefix}:worker:*`)).length === 0)
+  const longAgo = new Date(Date.now() - 3_600_000)
+  await utimes(join(dir, mine ?? ''), longAgo, longAgo)
+  const third = await rig.startWorker()
+  expect(await sockets()).toHaveLength(1)
+  expect(logged(third, 'worker.found_dead')).toEqual([])
+  expect(await third.end('SIGTERM')).toBe(0)
+  expect(await sockets()).toEqual([])
 })
 
 test('a worker stopped beyond its TTL sends nothing when it goes on, and starts no conflict', async () => {

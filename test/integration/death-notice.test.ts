@@ -1,26 +1,32 @@
 // Proof of death between processes of one machine: given for a killed one, and for nothing else.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, unlink } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, unlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { DeathWatch, listenUntilDeath, readBootId } from '../../src/fleet/death-notice.ts'
+import { DeathWatch, findLeftovers, listenUntilDeath, readBootId, removeSockets } from '../../src/fleet/death-notice.ts'
 import type { WorkerView } from '../../src/sessions/worker-heartbeat.ts'
 import { waitFor } from '../support/wait.ts'
 
 let dir: string
 let watch: DeathWatch
 let dead: string[]
+/** So many deaths cannot be dealt with when they are told of. */
+let failures: number
 const children: ChildProcess[] = []
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'uj-death-'))
   dead = []
+  failures = 0
   watch = new DeathWatch({
     hostId: 'here',
     bootId: 'boot',
     ownSocket: '/own',
-    onDeath: ({ incarnation }) => void dead.push(incarnation),
+    onDeath: async ({ incarnation }) => {
+      dead.push(incarnation)
+      return dead.length > failures
+    },
   })
 })
 afterEach(async () => {
@@ -96,6 +102,38 @@ test('a missing file, another machine, another boot and ourselves prove nothing'
   proof.child.kill('SIGKILL')
   await waitFor('the one real death', () => dead.length > 0, 2_000, 1)
   expect(dead).toEqual([proof.view.incarnation])
+})
+
+test('the proof of a death is kept until it has been dealt with', async () => {
+  failures = 2
+  const { child, view } = await neighbour()
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  for (let told = 1; told <= 3; told++) {
+    watch.round([view])
+    await waitFor(`its death, ${told}`, () => dead.length === told, 2_000, 1)
+  }
+  await waitFor('its socket gone', async () => (await readdir(join(dir, 'workers'))).length === 0, 2_000, 1)
+  expect(dead).toHaveLength(3)
+})
+
+test('of the sockets beside our own those are left over on which nobody has listened for a while', async () => {
+  const own = await listenUntilDeath(dir)
+  const [gone, living, stopped, young] = [await neighbour(), await neighbour(), await neighbour(), await neighbour()]
+  stopped.child.kill('SIGSTOP')
+  for (const { child } of [gone, young]) {
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  const file = join(dir, 'workers', `${'0'.repeat(16)}.sock`)
+  await writeFile(file, 'no socket')
+  const longAgo = new Date(Date.now() - 3_600_000)
+  for (const path of [own, file, ...[gone, living, stopped].map(({ view }) => view.deathSocket)])
+    await utimes(path, longAgo, longAgo)
+  const leftovers = await findLeftovers(own)
+  expect(leftovers).toEqual([gone.view.deathSocket])
+  await removeSockets(leftovers)
+  expect(await findLeftovers(own)).toEqual([])
 })
 
 test('a data directory too deep for a socket path gets one in the temporary directory', async () => {
