@@ -5,12 +5,13 @@ import { readFleet } from '../fleet/read-fleet.ts'
 import type { Log } from '../platform/log.ts'
 import { histogram, SharedMetrics } from '../platform/metrics.ts'
 import { createQueue } from '../platform/queue.ts'
+import { pingRedis } from '../platform/redis.ts'
 import type { Store } from '../store/store.ts'
 import { deadLetterQueueName } from '../webhooks/dead-letter-queue.ts'
 import { firstAttemptQueueName, replayQueueName, retryQueueName } from '../webhooks/delivery-queue.ts'
 
 interface MetricsDeps {
-  store: Pick<Store, 'sessions' | 'deliveries' | 'health'>
+  store: Pick<Store, 'sessions' | 'deliveries' | 'health' | 'ping'>
   /** A 'producer' connection. */
   redis: Redis
   prefix: string
@@ -62,6 +63,11 @@ export function createMetrics(deps: MetricsDeps): HttpMetrics {
   const heartbeat = gauge('worker_heartbeat_age_seconds', 'Age of the oldest heartbeat among living workers.')
   const storeUp = gauge('store_up', '1 while the store answers.')
   const redisUp = gauge('redis_up', '1 while Redis answers.')
+  const memory = gauge('redis_memory_bytes', 'Memory that Redis uses.')
+  const memoryLimit = gauge(
+    'redis_memory_limit_bytes',
+    'Memory that Redis may use: its maxmemory, or without one all of its machine.',
+  )
 
   const fromStore = async () => {
     const [byStatus, kept, overview] = await Promise.all([
@@ -84,27 +90,32 @@ export function createMetrics(deps: MetricsDeps): HttpMetrics {
     capacity.set(fleet.totals.capacity)
     unheld.set(fleet.totals.unheld)
     heartbeat.set(Math.max(0, ...fleet.workers.map(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds)))
+    const sizes = await readMemory(redis)
+    memory.set(sizes.used)
+    memoryLimit.set(sizes.limit)
     for (const queue of queues) {
       const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed', 'prioritized')
       for (const [state, count] of Object.entries(counts)) jobs.set({ queue: queue.name, state }, count)
     }
   }
-  /** What could not be read is left out: an old number would be a wrong one. */
-  const attempt = async (up: Gauge, values: Gauge[], read: () => Promise<void>) => {
-    try {
-      await read()
-      up.set(1)
-    } catch (err) {
-      for (const value of values) value.reset()
-      up.set(0)
-      log.debug({ err }, 'metrics.read_failed')
-    }
+  /** What could not be read is left out: an old number would be a wrong one. It says nothing about whether accepting works; a ping does. */
+  const observe = async (up: Gauge, ping: () => Promise<unknown>, values: Gauge[], read: () => Promise<void>) => {
+    const [answer, reading] = await Promise.allSettled([ping(), read()])
+    up.set(answer.status === 'fulfilled' ? 1 : 0)
+    if (reading.status === 'fulfilled') return
+    for (const value of values) value.reset()
+    log[answer.status === 'fulfilled' ? 'warn' : 'debug']({ err: reading.reason as unknown }, 'metrics.read_failed')
   }
   return {
     registry,
     render: async () => {
-      await attempt(storeUp, [sessions, deliveries, levels, scores, unfinished, oldest], fromStore)
-      await attempt(redisUp, [workers, draining, capacity, unheld, heartbeat, jobs], fromRedis)
+      await observe(storeUp, () => store.ping(), [sessions, deliveries, levels, scores, unfinished, oldest], fromStore)
+      await observe(
+        redisUp,
+        () => pingRedis(redis),
+        [workers, draining, capacity, unheld, heartbeat, memory, memoryLimit, jobs],
+        fromRedis,
+      )
       return shared.render(registry)
     },
     close: async () => {
@@ -112,4 +123,10 @@ export function createMetrics(deps: MetricsDeps): HttpMetrics {
       for (const queue of queues) await queue.close()
     },
   }
+}
+
+async function readMemory(redis: Redis): Promise<{ used: number; limit: number }> {
+  const info = await redis.info('memory')
+  const valueOf = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
+  return { used: valueOf('used_memory'), limit: valueOf('maxmemory') || valueOf('total_system_memory') }
 }

@@ -10,6 +10,7 @@ export const sendCount = counter(
   'Messages handed to a socket, by what came of it: acked, rejected, unknown (sent again) or gave_up.',
   ['outcome'],
 )
+for (const outcome of ['acked', 'rejected', 'unknown', 'gave_up']) sendCount.inc({ outcome }, 0) // alerts see the first of each
 export const ackSeconds = histogram('ujumbe_message_ack_seconds', 'From handing over to the acknowledgement.', seconds)
 export const waitSeconds = histogram(
   'ujumbe_message_wait_seconds',
