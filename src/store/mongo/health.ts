@@ -78,7 +78,7 @@ export function createHealth(db: MongoDatabase): HealthStore {
 }
 
 async function overviewOf(db: MongoDatabase, now: number, limit: number): Promise<FleetHealth> {
-  const { sessions, messages } = db.models
+  const { sessions, messages, counters } = db.models
   const scored = { deletedAt: null, health: { $ne: null } }
   const [levels, sickest, connected, scheduled, unfinished] = await Promise.all([
     sessions.aggregate<{ _id: string; count: number }>([
@@ -91,9 +91,10 @@ async function overviewOf(db: MongoDatabase, now: number, limit: number): Promis
       .limit(limit)
       .lean(),
     sessions.find({ status: 'connected', deletedAt: null }, { _id: 1 }).lean(),
-    messages.countDocuments({ status: 'scheduled' }),
+    counters.aggregate<{ scheduled: number }>([{ $group: { _id: null, scheduled: { $sum: '$scheduled' } } }]),
     messages.aggregate<{ _id: { sessionId: string; status: 'queued' | 'sending' }; count: number; readyAt: number | null }>([
-      { $match: { unfinished: true } },
+      // An index is used only with a bound on its first field.
+      { $match: { sessionId: { $gt: '' }, unfinished: true } },
       {
         $group: {
           _id: { sessionId: '$sessionId', status: '$status' },
@@ -109,7 +110,7 @@ async function overviewOf(db: MongoDatabase, now: number, limit: number): Promis
   return {
     levels: Object.fromEntries(levels.map((group) => [group._id, group.count])),
     sickest: sickest.map(({ _id, health }) => ({ sessionId: _id, score: health?.score ?? 0 })),
-    unfinished: { scheduled, queued: count('queued'), sending: count('sending') },
+    unfinished: { scheduled: scheduled[0]?.scheduled ?? 0, queued: count('queued'), sending: count('sending') },
     oldestReadyAt: earliest(unfinished.map(({ _id, readyAt }) => (isConnected.has(_id.sessionId) ? readyAt : null))),
   }
 }
