@@ -90,7 +90,7 @@ export interface LogPage {
   next: string
   /** There are more already. */
   hasMore: boolean
-  /** Something after `after` was swept before it was read, or lost with a restore: the earliest place from which nothing is missing. Null when not. */
+  /** When something after `after` was swept or lost with a restore: the earliest place from which nothing is missing. Null when not. */
   oldestPlace: string | null
 }
 

@@ -58,6 +58,7 @@ test.skipIf(!mongoUrl)('no question about the whole fleet reads the whole of a c
   expect(overview.unfinished).toEqual({ scheduled: 1, queued: 1, sending: 0 })
   expect(await store.deliveries.countByStatus()).toMatchObject({ pending: 2, succeeded: 0 })
   expect(await store.deliveries.countByStatus(endpoint.id)).toMatchObject({ pending: 2, succeeded: 0 })
+  await store.deliveries.listDueEndpoints({ now: 9e12, limit: 1 })
   await store.sessions.countByStatus()
   await store.messages.promoteDue(1, 1, tellsNothing)
   await store.messages.expireDue(1, 1, tellsNothing)
