@@ -20,13 +20,23 @@ const maxPages = 10
 /** Events stand in the log in the order of their commits; their times may differ from it by as much as a writer waited. */
 const toleranceMs = 60_000
 
-/** Each step is one transaction, so that a process that dies in between neither loses nor doubles a delivery. Returns the number made. */
+/**
+ * Each step is one transaction, so that a process that dies in between neither loses nor doubles a delivery. Returns the number made.
+ * @throws what one of them met, when all have had their turn
+ */
 export async function advanceReplays(deps: ReplayDeps, signal: AbortSignal): Promise<number> {
   let total = 0
+  const errors: unknown[] = []
   for (const replay of await deps.replays.listRunning(maxReplays)) {
     if (signal.aborted) break
-    total += await advance(deps, replay, signal)
+    try {
+      total += await advance(deps, replay, signal)
+    } catch (err) {
+      errors.push(err)
+      deps.log.warn({ err, replayId: replay.id, endpointId: replay.endpointId }, 'webhook.replay_step_failed')
+    }
   }
+  if (errors.length > 0) throw errors[0]
   return total
 }
 

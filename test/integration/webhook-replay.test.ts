@@ -150,6 +150,20 @@ describe('a replay', () => {
     expect(data).toHaveLength(150)
   })
 
+  test('that cannot go on does not stop those after it', async () => {
+    await past(many(3))
+    await listen()
+    const stuck = await replay({ since: 1 })
+    endpoint = await bench.endpoint(receiver)
+    const { id } = await replay({ since: 2 })
+    expect((await bench.store.replays.listRunning(9)).map((each) => each.id)).toEqual([stuck.id, id])
+    // Its place in the log is none: as after a restore.
+    await bench.store.replays.advance(stuck, { place: 'nowhere', status: 'running', at: 1 }, [])
+    await expect(tick()).rejects.toMatchObject({ code: 'invalid_request' })
+    expect((await bench.store.replays.listRunning(9)).map((each) => each.id)).toEqual([stuck.id])
+    await waitFor('what the other made has come', () => receiver.delivered.size === 3)
+  })
+
   test('of a fleet-wide endpoint takes the events of all sessions', async () => {
     await past(many(3))
     await listen()

@@ -81,11 +81,22 @@ export function createEventLog(db: MongoDatabase, places: EventPlaces): Pick<Eve
             .lean()
           return String(before?.place ?? 0)
         }
-        const before = await events
-          .findOne({ sessionId, at: { $lt: at } }, { sequence: 1 })
-          .sort({ sequence: -1 })
-          .lean()
-        return String(before?.sequence ?? 0)
+        // By halving: a search backwards would read everything that came since.
+        const from = (sequence: number) =>
+          events
+            .findOne({ sessionId, sequence: { $gte: sequence } }, { sequence: 1, at: 1 })
+            .sort({ sequence: 1 })
+            .lean()
+        let low = (await from(0))?.sequence
+        let high = (await newest(sessionId)) + 1
+        if (low === undefined) return String(high - 1)
+        while (low < high) {
+          const middle = Math.floor((low + high) / 2)
+          const found = await from(middle)
+          if (found && found.at < at) low = middle + 1
+          else high = middle
+        }
+        return String(low - 1)
       })
     },
   }
