@@ -8,16 +8,17 @@ import { closeRedis, connectSubscriber } from '../platform/redis.ts'
 import { eventChannel, everySession } from './event-notice.ts'
 
 export interface StreamSettings {
-  /** Of one process: of everybody, and of one session or of the fleet-wide ones. */
+  /** Of one process: of everybody; of one session with its own keys; and how many of all are kept for admins, who have as many of one log. */
   maxStreams: number
   maxEach: number
+  keptForAdmins: number
   /** A stream that has nothing to say says so this often, and looks whether it missed a notice. */
   heartbeatMs: number
   /** A reader that takes nothing for so long is dropped. */
   drainMs: number
 }
 
-const streamDefaults: StreamSettings = { maxStreams: 200, maxEach: 50, heartbeatMs: 15_000, drainMs: 10_000 }
+const streamDefaults: StreamSettings = { maxStreams: 200, maxEach: 10, keptForAdmins: 50, heartbeatMs: 15_000, drainMs: 10_000 }
 /** Notices in quick succession make one look. */
 const restMs = 50
 const openStreams = gauge('ujumbe_event_streams', 'Event streams open at an API process.')
@@ -36,6 +37,7 @@ export class EventStreams {
   private readonly bySession = new Map<string | null, Set<EventStream>>()
   private subscriber: Redis | undefined
   private count = 0
+  private adminCount = 0
 
   constructor(deps: StreamDeps, settings: StreamSettings = streamDefaults) {
     this.deps = deps
@@ -43,16 +45,22 @@ export class EventStreams {
   }
 
   /** Close it in any case. @throws AppError `too_many_requests` */
-  open(sessionId: string | null): EventStream {
+  open(sessionId: string | null, isAdmin: boolean): EventStream {
+    const { maxStreams, maxEach, keptForAdmins } = this.settings
     const streams = this.bySession.get(sessionId) ?? new Set()
-    if (this.count >= this.settings.maxStreams || streams.size >= this.settings.maxEach) {
+    const alike = [...streams].filter((stream) => stream.isAdmin === isAdmin).length
+    const isCrowded = isAdmin
+      ? alike >= keptForAdmins
+      : alike >= maxEach || this.count - this.adminCount >= maxStreams - keptForAdmins
+    if (isCrowded || this.count >= maxStreams) {
       throw new AppError('too_many_requests', 'Too many event streams are open. Close one, or read /v1/events.', {
         retryAfterSeconds: 5,
       })
     }
-    const stream = new EventStream(() => this.drop(sessionId, stream))
+    const stream = new EventStream(() => this.drop(sessionId, stream), isAdmin)
     this.bySession.set(sessionId, streams.add(stream))
     this.count += 1
+    if (isAdmin) this.adminCount += 1
     openStreams.inc()
     if (this.count === 1) this.listen()
     return stream
@@ -67,6 +75,7 @@ export class EventStreams {
     if (!streams?.delete(stream)) return
     if (streams.size === 0) this.bySession.delete(sessionId)
     this.count -= 1
+    if (stream.isAdmin) this.adminCount -= 1
     openStreams.dec()
     // Those who publish notices hear that nobody listens, and publish fewer.
     if (this.count === 0)
@@ -101,11 +110,13 @@ export class EventStreams {
 export class EventStream {
   /** Ends its place in the count. */
   readonly close: () => void
+  readonly isAdmin: boolean
   private isWoken = false
   private resume: (() => void) | undefined
 
-  constructor(close: () => void) {
+  constructor(close: () => void, isAdmin: boolean) {
     this.close = close
+    this.isAdmin = isAdmin
   }
 
   wake(): void {

@@ -9,7 +9,7 @@ import { openEvents, type EventReader } from '../support/event-source.ts'
 import { waitFor } from '../support/wait.ts'
 import { silentLog } from '../support/webhooks.ts'
 
-const streams = { maxStreams: 6, maxEach: 3, heartbeatMs: 400, drainMs: 700 }
+const streams = { maxStreams: 6, maxEach: 3, keptForAdmins: 3, heartbeatMs: 400, drainMs: 700 }
 let api: TestApi
 let session: { id: string; key: string }
 let connection: ReturnType<typeof connectRedis>

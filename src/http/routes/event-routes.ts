@@ -64,7 +64,7 @@ export const eventRoutes: Route[] = [
         authorize({ access: 'read', target: 'session-or-fleet' }, now, sessionId ?? undefined)
         await requireSession(deps, sessionId)
       }
-      const stream = deps.eventStreams.open(sessionId)
+      const stream = deps.eventStreams.open(sessionId, caller?.kind === 'admin')
       return {
         status: 200,
         stream: async (res) => {
