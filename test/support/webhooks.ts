@@ -153,7 +153,8 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
           name: 'webhook-retries',
           everyMs,
           deadlineMs: 5_000,
-          run: (signal) => retryDeliveries({ deliveries: store.deliveries, rooms, deliveryQueue, retryQueue, replayQueue, log }, signal),
+          run: (signal) =>
+            retryDeliveries({ deliveries: store.deliveries, rooms, deliveryQueue, retryQueue, replayQueue, log }, signal),
         },
         {
           name: 'webhook-replays',
