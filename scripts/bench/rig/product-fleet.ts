@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { loadConfig } from '../../../src/platform/config.ts'
 import { newId } from '../../../src/platform/id.ts'
+import { closeRedis, connectRedis, requireRedis } from '../../../src/platform/redis.ts'
 import { newKey } from '../../../src/sessions/issue-key.ts'
+import { offerSessions } from '../../../src/sessions/live-session.ts'
 import { newSession } from '../../../src/sessions/session.ts'
 import { createCredentialVault } from '../../../src/store/credential-vault.ts'
 import { createKeyRing } from '../../../src/store/key-ring.ts'
@@ -68,10 +70,13 @@ export async function startProductFleet({ dir, apps, whatsappUrl, env: extra, ex
   const log = pino({ level: 'silent' })
   const store = await openStore(config, log)
   const vault = createCredentialVault({ credentials: store.credentials, keyRing: createKeyRing(config, log) })
+  await requireRedis(config)
+  const commands = connectRedis(config, 'worker', log)
   const children: { app: App; child: Child }[] = []
   const close = async () => {
     await Promise.all(children.map(({ child }) => child.stop()))
     await store.close()
+    await closeRedis(commands)
     await redis.close()
   }
   try {
@@ -95,7 +100,11 @@ export async function startProductFleet({ dir, apps, whatsappUrl, env: extra, ex
       ...(app === undefined ? [redis.pid] : []),
     ],
     addSessions: async (devices) => {
-      for (const device of devices) sessionIds.push(await addSession({ store, vault }, device))
+      const added: string[] = []
+      for (const device of devices) added.push(await addSession({ store, vault }, device))
+      sessionIds.push(...added)
+      // As the API does when it is asked to connect one; a sweep would find them within half a minute.
+      await offerSessions(commands, config.redisPrefix, added)
     },
     connected: async (count) => {
       await waitFor(
