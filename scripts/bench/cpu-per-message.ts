@@ -6,7 +6,7 @@ import type { Traffic } from './rig/traffic.ts'
 import { createFleetEndpoint } from './rig/fleet-endpoint.ts'
 
 const sessions = 50
-const perSession = 20
+const perSession = 15
 const rounds = 2
 /** Queued, sending, sent, delivered. */
 const eventsPerMessage = 4

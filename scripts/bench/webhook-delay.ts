@@ -13,7 +13,7 @@ import { startDeadReceiver, startWebhookReceiver } from './rig/webhook-receiver.
 const sessions = 10
 const perSecond = 100
 const events = 800
-const warmUp = 200
+const warmUp = 100
 
 export const webhookDelay: Figure = {
   name: 'webhook-delay',

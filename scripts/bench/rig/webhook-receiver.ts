@@ -18,7 +18,8 @@ export async function startWebhookReceiver(): Promise<WebhookReceiver> {
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const { timestamp } = JSON.parse(Buffer.concat(chunks).toString()) as { timestamp: string }
-      delays.push(Date.now() - Date.parse(timestamp))
+      // Finer than the event's own time: with whole milliseconds on both ends a quantile of three or four would jump by a third.
+      delays.push(performance.timeOrigin + performance.now() - Date.parse(timestamp))
       count += 1
       response.writeHead(204).end()
     })
