@@ -10,7 +10,7 @@ import { startProductFleet, type ProductFleet } from './rig/product-fleet.ts'
 const besideBare = 100
 const grown = [50, 100, 200, 400] as const
 /** What was needed for logging in is collected, and what the log-ins left to be read by the health score has been read. */
-const settleMs = 10_500
+const settleMs = 13_000
 /** Health is scored and metrics are shared every ten seconds: two rounds of each. */
 const idleMs = 20_000
 /** What the best peer's idle Redis traffic was measured at, per 1,000 sessions and minute; the goal is a tenth of it. */
