@@ -56,6 +56,8 @@ describe('a replay', () => {
     expect(receiver.received.every(({ isVerified }) => isVerified)).toBe(true)
     const log = await bench.store.events.read({ sessionId: bench.sessionId, limit: 300 })
     expect(new Set(ids())).toEqual(new Set(log.events.map((event) => event.id)))
+    // Attempts are written a moment after the answers.
+    await waitFor('all are recorded', async () => (await bench.store.deliveries.countByStatus()).succeeded === 250)
     const [delivery] = (await bench.store.deliveries.list({ endpointId: endpoint.id, limit: 1 })).data
     expect(delivery).toMatchObject({ replayId: id, attemptCount: 1 })
   })
