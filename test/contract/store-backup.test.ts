@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { createConnection } from 'mongoose'
 import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openProxyUrl, prepareProxy } from '../../src/sessions/proxy.ts'
 import { createCredentialVault } from '../../src/store/credential-vault.ts'
 import { KeyRing } from '../../src/store/key-ring.ts'
@@ -15,6 +15,7 @@ import { openMongoStore } from '../../src/store/mongo/mongo-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 import type { Store } from '../../src/store/store.ts'
 import { createGuardPolicy } from '../../src/webhooks/guard-url.ts'
+import { startOwnMongo, type OwnServer } from '../support/mongo-server.ts'
 import { openTestMongo } from '../support/mongo-store.ts'
 import { newEndpoint, newMessage, tells, tellsNothing } from '../support/records.ts'
 import { startScript } from '../support/script.ts'
@@ -29,6 +30,14 @@ interface Place {
 }
 
 const mongoUrl = process.env['UJUMBE_TEST_MONGODB']
+/** A restore drops collections, and the stand-in may hang for good then: only this file's tests may have that. */
+let ownMongo: OwnServer | undefined
+beforeAll(async () => {
+  if (!mongoUrl || process.env['MONGODB_TEST_URL']) return
+  const started = await startOwnMongo()
+  if (typeof started !== 'string') ownMongo = started
+}, 90_000)
+afterAll(() => ownMongo?.stop())
 const log = pino({ level: 'silent' })
 const key = randomBytes(32)
 
@@ -42,7 +51,7 @@ async function sqlitePlace(): Promise<Place> {
   }
 }
 async function mongoPlace(): Promise<Place> {
-  const opened = await openTestMongo(mongoUrl ?? '')
+  const opened = await openTestMongo(ownMongo?.url ?? mongoUrl ?? '')
   return {
     store: opened.store,
     env: { MONGODB_URL: opened.url },
