@@ -222,6 +222,8 @@ describe.each(kinds)('$kind', ({ kind, open, missing }) => {
       const inUse = await run('restore', [await newest()], place.env)
       expect(inUse.code).toBe(1)
       expect(inUse.text).toMatch(/Stop the fleet first|holds \w+ already/)
+      if (kind === 'sqlite')
+        expect((await readdir(place.env['UJUMBE_DATA_DIR'] ?? '')).filter((name) => name.includes('part'))).toEqual([])
       expect((await run('restore', [directory], spare.env)).text).toContain('is no backup')
       await spare.store.close()
       const other = join(directory, 'other-keys')

@@ -14,17 +14,17 @@ const lockWaitMs = 10_000
  */
 export function backUpSqlite(from: string, to: string): void {
   if (!existsSync(from)) throw new AppError('configuration', `There is no database at ${from}.`)
-  const draft = `${to}.part`
-  rmSync(draft, { force: true })
-  const db = new DatabaseSync(from, { timeout: lockWaitMs, readOnly: true })
-  try {
-    db.prepare('VACUUM INTO ?').run(draft)
-  } finally {
-    db.close()
-  }
-  chmodSync(draft, 0o600)
-  check(draft)
-  renameSync(draft, to)
+  drafted(to, (draft) => {
+    const db = new DatabaseSync(from, { timeout: lockWaitMs, readOnly: true })
+    try {
+      db.prepare('VACUUM INTO ?').run(draft)
+    } finally {
+      db.close()
+    }
+    chmodSync(draft, 0o600)
+    check(draft)
+    renameSync(draft, to)
+  })
 }
 
 /**
@@ -34,22 +34,34 @@ export function backUpSqlite(from: string, to: string): void {
 export function restoreSqlite(from: string, to: string): string | null {
   if (!existsSync(from)) throw new AppError('configuration', `There is no backup at ${from}.`)
   check(from)
-  const draft = `${to}.part`
   mkdirSync(dirname(to), { recursive: true })
-  copyFileSync(from, draft)
-  chmodSync(draft, 0o600)
-  check(draft)
-  beginNextPart(draft)
-  let kept: string | null = null
-  if (existsSync(to) && statSync(to).size > 0) {
-    requireUnused(to)
-    kept = `${to}.before-${new Date().toISOString().replace(/[:.]/g, '-')}`
-    renameSync(to, kept)
+  return drafted(to, (draft) => {
+    copyFileSync(from, draft)
+    chmodSync(draft, 0o600)
+    check(draft)
+    beginNextPart(draft)
+    let kept: string | null = null
+    if (existsSync(to) && statSync(to).size > 0) {
+      requireUnused(to)
+      kept = `${to}.before-${new Date().toISOString().replace(/[:.]/g, '-')}`
+      renameSync(to, kept)
+    }
+    // They belong to the file that was there.
+    for (const end of ['-wal', '-shm']) rmSync(`${to}${end}`, { force: true })
+    renameSync(draft, to)
+    return kept
+  })
+}
+
+/** All messages stand in a draft: what fails on the way leaves none behind, nor does one of an earlier run that was killed. */
+function drafted<T>(to: string, write: (draft: string) => T): T {
+  const draft = `${to}.part`
+  rmSync(draft, { force: true })
+  try {
+    return write(draft)
+  } finally {
+    rmSync(draft, { force: true })
   }
-  // They belong to the file that was there.
-  for (const end of ['-wal', '-shm']) rmSync(`${to}${end}`, { force: true })
-  renameSync(draft, to)
-  return kept
 }
 
 /** No place of the event log is given twice, not even one that the backup does not know of. */
