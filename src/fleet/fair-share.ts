@@ -82,19 +82,31 @@ function missingIn(workers: readonly Share[], target: number): { incarnation: st
     .filter(({ count }) => count > 0)
 }
 
-/** This worker's part of what is missing, as large as its part of all that is above `keep`. */
+/**
+ * This worker's part of what is missing, as large as its part of all that is above `keep`. Each giver plays all of them, in the same order:
+ * those that round up must not fill the same place twice.
+ */
 function share(
   me: Share,
   workers: readonly Share[],
   { missing, keep }: { missing: { incarnation: string; count: number }[]; keep: number },
 ): string[] {
-  const surplusOf = (worker: Share) => Math.max(0, worker.held - keep)
-  const mine = surplusOf(me)
+  const givers = workers
+    .map(({ incarnation, held }) => ({ incarnation, held, surplus: Math.max(0, held - keep) }))
+    .filter(({ surplus }) => surplus > 0)
+    .toSorted((a, b) => b.surplus - a.surplus || (a.incarnation < b.incarnation ? -1 : 1))
+  const surplusOfAll = givers.reduce((sum, { surplus }) => sum + surplus, 0)
   const needed = missing.reduce((sum, { count }) => sum + count, 0)
-  if (mine === 0 || needed === 0) return []
-  const surplus = workers.reduce((sum, worker) => sum + surplusOf(worker), 0)
-  const part = Math.ceil((needed * mine) / surplus)
-  const count = Math.min(mine, part, Math.max(1, Math.floor(me.held * releasePart)))
+  for (const { incarnation, held, surplus } of givers) {
+    const part = Math.ceil((needed * surplus) / surplusOfAll)
+    const receivers = takePlaces(missing, Math.min(surplus, part, Math.max(1, Math.floor(held * releasePart))))
+    if (incarnation === me.incarnation) return receivers
+  }
+  return []
+}
+
+/** One place after the other, of whom most are missing; takes them from `missing`. */
+function takePlaces(missing: { incarnation: string; count: number }[], count: number): string[] {
   const receivers: string[] = []
   while (receivers.length < count) {
     missing.sort((a, b) => b.count - a.count || (a.incarnation < b.incarnation ? -1 : 1))

@@ -89,6 +89,12 @@ test('shares end within 15 % of even, or one session, however they were', () => 
   )
 })
 
+test('two that round up do not fill the same place', () => {
+  const workers = [share('a', 39, 40), share('b', 1, 1), share('c', 39, 43), share('d', 2, 3)]
+  const given = workers.flatMap((me) => giveAway(me, workers, 81))
+  expect(given).toEqual(['d'])
+})
+
 test('giving away ends, never overfills, and never leaves a giver below its share', () => {
   fc.assert(
     fc.property(fleet, (workers) => {
