@@ -144,7 +144,10 @@ export interface SessionStore {
     changes: HolderChanges,
     describe: Describe<SessionRecord>,
   ): Promise<Outcome<SessionRecord> | null>
-  /** The last step of a deletion, fenced: the session with credentials, keys, endpoints, messages, events and samples. */
+  /**
+   * The last step of a deletion, fenced: the session with credentials, keys, endpoints and their deliveries, messages, contacts and samples.
+   * Its events, and their deliveries to fleet-wide endpoints, stay as long as any others.
+   */
   remove(id: string, epoch: number): Promise<void>
   /** In id order, those of deleted sessions too: they still have to log out. */
   listSealedProxies(query: { afterId: string; limit: number }): Promise<{ id: string; sealedProxyUrl: string }[]>

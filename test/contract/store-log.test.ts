@@ -104,14 +104,31 @@ describeStores('event log', (t) => {
     expect(await t.store.events.read({ sessionId: b, after: '1', limit: 1 })).toMatchObject({ next: '1', oldestPlace: null })
   })
 
-  test('a deleted session leaves no gap that others would be told of', async () => {
+  test('what a deleted session told stays for readers of the whole log, and for fleet-wide endpoints, until it is swept', async () => {
     const [a, b] = [await createHeldSession(t.store), await createHeldSession(t.store)]
+    const [own, fleetWide] = [newEndpoint({ sessionId: a }), newEndpoint({ sessionId: null })]
+    for (const endpoint of [own, fleetWide]) await t.store.endpoints.create(endpoint)
     const start = await t.store.events.newestPlace()
     await many(a, 3)
     await many(b, 2)
     await t.store.sessions.remove(a, 1)
+
     const page = await t.store.events.read({ after: start, limit: 9 })
-    expect([page.oldestPlace, page.events.map(({ sessionId }) => sessionId)]).toEqual([null, [b, b]])
+    expect(page.oldestPlace).toBeNull()
+    expect(page.events.map(({ sessionId }) => sessionId)).toEqual([a, a, a, b, b])
+    const due = await t.store.deliveries.listDue(fleetWide.id, Date.now() + 60_000, 9)
+    expect(due.map(({ sessionId }) => sessionId)).toEqual([a, a, a, b, b])
+    for (const { eventId } of due) expect(await t.store.events.get(eventId)).toMatchObject({ id: eventId })
+    expect(await t.store.deliveries.countByStatus(own.id)).toMatchObject({ pending: 0 })
+    expect(await t.store.deliveries.countByStatus(fleetWide.id)).toMatchObject({ pending: 5 })
+
+    expect(await append(a, 'message.sent')).toEqual([]) // it tells nothing more
+    await sweepEvents()
+    while ((await t.store.sweep({ ...everything, deliveriesMs: 0 }, Date.now() + 1_000, 3)).removed > 0);
+    expect((await t.store.events.read({ limit: 9 })).events).toEqual([])
+    expect(await t.store.deliveries.countByStatus(fleetWide.id)).toMatchObject({ pending: 0 })
+    const behind = await t.store.events.read({ after: start, limit: 9 })
+    expect(behind).toMatchObject({ events: [], oldestPlace: await t.store.events.newestPlace() })
   })
 
   test('a place before a time has all later events behind it', async () => {

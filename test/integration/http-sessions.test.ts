@@ -94,6 +94,21 @@ describe('sessions', () => {
     expect((await api.call('GET', '/v1/messages', { key })).status).toBe(401)
     expect((await api.store.sessions.get(id))?.deletedAt).toEqual(expect.any(Number))
   })
+
+  test('what a deleted session told is in the log of the fleet for an admin, and nowhere else', async () => {
+    const { id, key } = await makeSession(api)
+    const place = await api.store.events.newestPlace()
+    const drafts = [1, 2].map((n) => ({ type: 'message.sent' as const, data: { n } }))
+    await api.store.events.append(id, drafts)
+    await api.call('DELETE', `/v1/sessions/${id}`, { key: api.adminKey })
+    await api.store.sessions.raiseEpoch(id, 1)
+    await api.store.sessions.remove(id, 1)
+    const { body } = await api.call('GET', `/v1/events?after=${place}`, { key: api.adminKey })
+    const told = body.data.filter((event: { sessionId: string }) => event.sessionId === id)
+    expect(told.map(({ type, data }: { type: string; data: unknown }) => ({ type, data }))).toEqual(drafts)
+    expect((await api.call('GET', `/v1/sessions/${id}/events`, { key: api.adminKey })).status).toBe(404)
+    expect((await api.call('GET', '/v1/events', { key })).status).toBe(401)
+  })
 })
 
 describe('keys', () => {

@@ -124,7 +124,9 @@ export const sessionRoutes: Route[] = [
     path: '/v1/sessions/{sessionId}',
     tag,
     summary: 'Delete a session',
-    description: 'It is logged out at WhatsApp when that can be reached; its credentials are erased in any case.',
+    description:
+      'It is logged out at WhatsApp when that can be reached; its credentials are erased in any case, and its messages, contacts, keys and endpoints. ' +
+      'Its events stay in the log of the whole fleet for 7 days, for an admin and for fleet-wide endpoints.',
     access: 'admin',
     target: 'session',
     answers: { 204: { description: 'From now on it is not found.' } },

@@ -1,4 +1,4 @@
-// The last step of a deletion in MongoDB: everything of a session, the session itself last, so that a crash leaves it claimable.
+// The last step of a deletion in MongoDB: everything of a session but what it told, the session itself last, so that a crash leaves it claimable.
 import type { MongoDatabase } from './database.ts'
 import { passFence } from './session-doc.ts'
 
@@ -6,20 +6,8 @@ const pageSize = 500
 
 /** @throws AppError `stale_epoch` */
 export async function removeSession(db: MongoDatabase, sessionId: string, epoch: number): Promise<void> {
-  const {
-    sessions,
-    counters,
-    keys,
-    credentials,
-    dataKeys,
-    contacts,
-    messages,
-    events,
-    endpoints,
-    deliveries,
-    replays,
-    healthSamples,
-  } = db.models
+  const { sessions, counters, keys, credentials, dataKeys, contacts, messages, endpoints, deliveries, replays, healthSamples } =
+    db.models
   // Credentials go first of all: if the rest takes long, nobody can use them any more.
   await db.transact(sessionId, async (session) => {
     await passFence(db, session, sessionId, epoch)
@@ -27,13 +15,13 @@ export async function removeSession(db: MongoDatabase, sessionId: string, epoch:
     await keys.deleteMany({ sessionId }, { session })
   })
   const own = await db.read(async () => endpoints.find({ sessionId }, { _id: 1 }).lean())
+  // Events and the deliveries of fleet-wide endpoints stay until retention sweeps them: their readers may not have had them yet.
   const many = [
     { model: credentials, filter: { sessionId } },
     { model: messages, filter: { sessionId } },
     { model: contacts, filter: { sessionId } },
     { model: deliveries, filter: { endpointId: { $in: own.map(({ _id }) => _id) } } },
     { model: replays, filter: { endpointId: { $in: own.map(({ _id }) => _id) } } },
-    { model: events, filter: { sessionId } },
     { model: healthSamples, filter: { sessionId } },
   ]
   for (const { model, filter } of many) {

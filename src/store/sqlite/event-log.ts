@@ -29,7 +29,7 @@ export function readLog(
   return { events: rows.map(toEvent), ...page }
 }
 
-/** Must run inside `read`. The highest place ever given: events of deleted sessions are gone, their places are not given again. */
+/** Must run inside `read`. The highest place ever given: events may have been swept, their places are not given again. */
 export function newestOf(db: SqliteDatabase, sessionId: string | undefined): number {
   if (sessionId === undefined) {
     return Number(db.sql(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`).get()?.['seq'] ?? 0)

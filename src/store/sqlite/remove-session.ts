@@ -1,16 +1,18 @@
-// The last step of a deletion: everything of a session, in steps small enough for others to write in between.
+// The last step of a deletion: everything of a session but what it told, in steps small enough for others to write in between.
 import { removeContactsSql } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 
 const stepSize = 500
 
-/** What can be many, removed page by page; each page is fenced anew. The session itself goes last, so that a crash leaves it claimable. */
+/**
+ * What can be many, removed page by page; each page is fenced anew. The session itself goes last, so that a crash leaves it claimable.
+ * Events and the deliveries of fleet-wide endpoints stay until retention sweeps them: their readers may not have had them yet.
+ */
 const pages = [
   'DELETE FROM messages WHERE n IN (SELECT n FROM messages WHERE session_id = ? LIMIT ?)',
   'DELETE FROM idempotency_keys WHERE (session_id, key) IN (SELECT session_id, key FROM idempotency_keys WHERE session_id = ? LIMIT ?)',
   `DELETE FROM deliveries WHERE n IN (
      SELECT n FROM deliveries WHERE endpoint_id IN (SELECT id FROM endpoints WHERE session_id = ?) LIMIT ?)`,
-  'DELETE FROM events WHERE n IN (SELECT n FROM events WHERE session_id = ? LIMIT ?)',
   removeContactsSql,
   'DELETE FROM health_samples WHERE n IN (SELECT n FROM health_samples WHERE session_id = ? LIMIT ?)',
 ]

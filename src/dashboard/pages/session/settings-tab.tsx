@@ -146,7 +146,7 @@ const endings: Record<Ending, { label: string; title: string; action: string; te
     label: 'Delete…',
     title: 'Delete this session?',
     action: 'Delete for ever',
-    text: 'It is logged out, and its messages, keys, webhooks and events are erased. This cannot be taken back.',
+    text: 'It is logged out, and its messages, keys and webhooks are erased; the event log of the fleet keeps its events for 7 days. This cannot be taken back.',
     done: 'Session deleted',
   },
 }
