@@ -53,7 +53,15 @@ return { redis.call('GET', KEYS[2]) or '0', living }
 const page = 500
 
 /** Some commands in all, however many workers and sessions there are. @throws what Redis and the store answer when they are away */
-export async function readFleet({ redis, prefix, sessions }: FleetViewDeps): Promise<FleetView> {
+export async function readFleet(deps: FleetViewDeps): Promise<FleetView> {
+  const { workers, totals } = await readWorkers(deps)
+  return { workers, totals: { ...totals, unheld: await countUnheld(deps) } }
+}
+
+type Workers = Pick<FleetView, 'workers'> & { totals: Omit<FleetView['totals'], 'unheld'> }
+
+/** What Redis alone knows: the store may be away. @throws what Redis answers when it is away */
+export async function readWorkers({ redis, prefix }: Omit<FleetViewDeps, 'sessions'>): Promise<Workers> {
   const answer = await workersScript(redis, [workersKey(prefix), takeoversKey(prefix)], [workerKey(prefix, '')])
   const [takeovers, living] = answer as [string, string[]]
   const workers: FleetView['workers'] = []
@@ -77,16 +85,12 @@ export async function readFleet({ redis, prefix, sessions }: FleetViewDeps): Pro
   const sum = (of: 'sessions' | 'capacity') => workers.reduce((total, worker) => total + worker[of], 0)
   return {
     workers: workers.toSorted((a, b) => a.host.localeCompare(b.host) || a.startedAt - b.startedAt),
-    totals: {
-      sessions: sum('sessions'),
-      capacity: sum('capacity'),
-      unheld: await countUnheld({ redis, prefix, sessions }),
-      takeovers: Number(takeovers),
-    },
+    totals: { sessions: sum('sessions'), capacity: sum('capacity'), takeovers: Number(takeovers) },
   }
 }
 
-async function countUnheld({ redis, prefix, sessions }: FleetViewDeps): Promise<number> {
+/** @throws what Redis and the store answer when they are away */
+export async function countUnheld({ redis, prefix, sessions }: FleetViewDeps): Promise<number> {
   let count = 0
   for (let afterId = ''; ;) {
     const rows = await sessions.listClaimable({ afterId, limit: page })

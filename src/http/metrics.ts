@@ -1,7 +1,9 @@
 // What Prometheus reads: the numbers of every process, and those of the whole fleet that are asked of Redis and the store at each reading.
 import type { Redis } from 'ioredis'
 import { Gauge, Registry } from 'prom-client'
-import { readFleet } from '../fleet/read-fleet.ts'
+import { countUnheld, readWorkers } from '../fleet/read-fleet.ts'
+import { levels as healthLevels } from '../health/weights.ts'
+import { withDeadline } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import { histogram, SharedMetrics } from '../platform/metrics.ts'
 import { createQueue } from '../platform/queue.ts'
@@ -33,6 +35,14 @@ const requestSeconds = histogram(
   ['method', 'route', 'status'],
 )
 
+/** Gauges that are known together: `read` asks, and what it answers with sets them. */
+interface Reading {
+  values: Gauge[]
+  read: () => Promise<() => void>
+}
+
+/** Below the ten seconds that Prometheus waits. */
+const readMs = 5_000
 /** Of these the scores are shown by name; the others only count. */
 const sickestCount = 10
 const queueNames = [firstAttemptQueueName, retryQueueName, replayQueueName, deadLetterQueueName]
@@ -69,53 +79,91 @@ export function createMetrics(deps: MetricsDeps): HttpMetrics {
     'Memory that Redis may use: its maxmemory, or without one all of its machine.',
   )
 
-  const fromStore = async () => {
-    const [byStatus, kept, overview] = await Promise.all([
-      store.sessions.countByStatus(),
-      store.deliveries.countByStatus(),
-      store.health.overview(Date.now(), sickestCount),
-    ])
-    for (const [status, count] of Object.entries(byStatus)) sessions.set({ status }, count)
-    for (const [status, count] of Object.entries(kept)) deliveries.set({ status }, count)
-    for (const [level, count] of Object.entries(overview.levels)) levels.set({ level }, count)
-    scores.reset()
-    for (const { sessionId, score } of overview.sickest) scores.set({ session_id: sessionId }, score)
-    for (const [status, count] of Object.entries(overview.unfinished)) unfinished.set({ status }, count)
-    oldest.set(overview.oldestReadyAt === null ? 0 : Math.max(0, (Date.now() - overview.oldestReadyAt) / 1_000))
+  const inStore: Reading = {
+    values: [sessions, deliveries, levels, scores, unfinished, oldest],
+    read: async () => {
+      const [byStatus, kept, overview] = await Promise.all([
+        store.sessions.countByStatus(),
+        store.deliveries.countByStatus(),
+        store.health.overview(Date.now(), sickestCount),
+      ])
+      return () => {
+        for (const [status, count] of Object.entries(byStatus)) sessions.set({ status }, count)
+        for (const [status, count] of Object.entries(kept)) deliveries.set({ status }, count)
+        for (const { level } of healthLevels) levels.set({ level }, overview.levels[level] ?? 0)
+        for (const { sessionId, score } of overview.sickest) scores.set({ session_id: sessionId }, score)
+        for (const [status, count] of Object.entries(overview.unfinished)) unfinished.set({ status }, count)
+        oldest.set(overview.oldestReadyAt === null ? 0 : Math.max(0, (Date.now() - overview.oldestReadyAt) / 1_000))
+      }
+    },
   }
-  const fromRedis = async () => {
-    const fleet = await readFleet({ redis, prefix, sessions: store.sessions })
-    workers.set(fleet.workers.length)
-    draining.set(fleet.workers.filter((worker) => worker.draining).length)
-    capacity.set(fleet.totals.capacity)
-    unheld.set(fleet.totals.unheld)
-    heartbeat.set(Math.max(0, ...fleet.workers.map(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds)))
-    const sizes = await readMemory(redis)
-    memory.set(sizes.used)
-    memoryLimit.set(sizes.limit)
-    for (const queue of queues) {
-      const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed', 'prioritized')
-      for (const [state, count] of Object.entries(counts)) jobs.set({ queue: queue.name, state }, count)
+  const living: Reading = {
+    values: [workers, draining, capacity, heartbeat],
+    read: async () => {
+      const fleet = await readWorkers({ redis, prefix })
+      return () => {
+        workers.set(fleet.workers.length)
+        draining.set(fleet.workers.filter((worker) => worker.draining).length)
+        capacity.set(fleet.totals.capacity)
+        heartbeat.set(Math.max(0, ...fleet.workers.map(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds)))
+      }
+    },
+  }
+  const inMemory: Reading = {
+    values: [memory, memoryLimit],
+    read: async () => {
+      const sizes = await readMemory(redis)
+      return () => {
+        memory.set(sizes.used)
+        memoryLimit.set(sizes.limit)
+      }
+    },
+  }
+  const inQueues: Reading = {
+    values: [jobs],
+    read: async () => {
+      const states = ['waiting', 'active', 'delayed', 'failed', 'prioritized'] as const
+      const counts = await Promise.all(queues.map((queue) => queue.getJobCounts(...states)))
+      return () => {
+        for (const [i, { name: queue }] of queues.entries())
+          for (const [state, count] of Object.entries(counts[i] ?? {})) jobs.set({ queue, state }, count)
+      }
+    },
+  }
+  const unclaimed: Reading = {
+    values: [unheld],
+    read: async () => {
+      const count = await countUnheld({ redis, prefix, sessions: store.sessions })
+      return () => unheld.set(count)
+    },
+  }
+  /** What cannot be read is left out, and takes nothing else with it: an old number would be a wrong one, and so would be 0. */
+  const observe = async ({ values, read }: Reading, isUp: boolean) => {
+    try {
+      if (!isUp) return values.forEach(clear)
+      const show = await withDeadline(read(), readMs)
+      values.forEach(clear)
+      show()
+    } catch (err) {
+      values.forEach(clear)
+      log.warn({ err }, 'metrics.read_failed')
     }
   }
-  /** What could not be read is left out: an old number would be a wrong one. It says nothing about whether accepting works; a ping does. */
-  const observe = async (up: Gauge, ping: () => Promise<unknown>, values: Gauge[], read: () => Promise<void>) => {
-    const [answer, reading] = await Promise.allSettled([ping(), read()])
-    up.set(answer.status === 'fulfilled' ? 1 : 0)
-    if (reading.status === 'fulfilled') return
-    for (const value of values) value.reset()
-    log[answer.status === 'fulfilled' ? 'warn' : 'debug']({ err: reading.reason as unknown }, 'metrics.read_failed')
+  /** That a number cannot be read does not say whether accepting works; a ping does. */
+  const ping = async (up: Gauge, answer: Promise<unknown>) => {
+    const [{ status }] = await Promise.allSettled([answer])
+    up.set(status === 'fulfilled' ? 1 : 0)
+    return status === 'fulfilled'
   }
   return {
     registry,
     render: async () => {
-      await observe(storeUp, () => store.ping(), [sessions, deliveries, levels, scores, unfinished, oldest], fromStore)
-      await observe(
-        redisUp,
-        () => pingRedis(redis),
-        [workers, draining, capacity, unheld, heartbeat, memory, memoryLimit, jobs],
-        fromRedis,
-      )
+      const [hasStore, hasRedis] = await Promise.all([ping(storeUp, store.ping()), ping(redisUp, pingRedis(redis))])
+      await Promise.all([
+        observe(inStore, hasStore),
+        ...[living, inMemory, inQueues].map((reading) => observe(reading, hasRedis)),
+        observe(unclaimed, hasStore && hasRedis),
+      ])
       return shared.render(registry)
     },
     close: async () => {
@@ -123,6 +171,12 @@ export function createMetrics(deps: MetricsDeps): HttpMetrics {
       for (const queue of queues) await queue.close()
     },
   }
+}
+
+/** `reset` alone would leave a gauge without labels at 0. */
+function clear(gauge: Gauge): void {
+  gauge.reset()
+  gauge.remove({})
 }
 
 async function readMemory(redis: Redis): Promise<{ used: number; limit: number }> {

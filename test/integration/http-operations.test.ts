@@ -1,7 +1,6 @@
-// Redis away, readiness, metrics, signing in, Bull Board, the reference pages, and an orderly end.
+// Redis away, readiness, signing in, Bull Board, the reference pages, and an orderly end.
 import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
-import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeSession, startTestApi, type TestApi } from '../support/api.ts'
 import { waitFor } from '../support/wait.ts'
@@ -235,22 +234,6 @@ describe('reference', () => {
     expect(text).toContain('ujumbe_nodejs_eventloop_lag_seconds')
     expect(text).not.toContain(id)
   })
-})
-
-test('metrics that cannot be read do not say that the store or Redis is down', async () => {
-  const own = await startTestApi()
-  try {
-    const plain = new DatabaseSync(own.storePath)
-    plain.exec('ALTER TABLE sessions RENAME COLUMN claimable TO claimed; DROP TABLE delivery_counts')
-    plain.close()
-    const { text } = await own.call('GET', '/metrics', { key: own.adminKey })
-    expect(text).toMatch(/^ujumbe_store_up 1$/m)
-    expect(text).toMatch(/^ujumbe_redis_up 1$/m)
-    expect(text).not.toMatch(/^ujumbe_(sessions|webhook_deliveries|messages_unfinished)\{/m)
-    expect(own.logged()).toContain('metrics.read_failed')
-  } finally {
-    await own.close()
-  }
 })
 
 test('an API that stops lets requests end, says that it is going, and takes no more', async () => {
