@@ -21,6 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true }))
 
 const labels = '{process="webhook-worker",host="a",pid="1"}'
+const repeated = (values: string) => Array.from({ length: 20 }, () => values).join(' ')
 /** Values by the minute: `0x5` is six times nothing, `1+2x3` is 1, 3, 5, 7, `_` no series yet. */
 const cases: [alert: string, fires: boolean, what: string, series: Record<string, string>][] = [
   [
@@ -57,6 +58,21 @@ const cases: [alert: string, fires: boolean, what: string, series: Record<string
     },
   ],
   ['UjumbeWebhookBacklog', false, 'few wait', { 'ujumbe_webhook_deliveries{status="pending"}': '900x60' }],
+  [
+    'UjumbeWebhookBreakersOpen',
+    true,
+    'each try at a receiver that hangs takes so long that the breaker is half-open for a while',
+    {
+      'ujumbe_webhook_breakers{state="open"}': repeated('1 1 0'),
+      'ujumbe_webhook_breakers{state="half-open"}': repeated('0 0 1'),
+    },
+  ],
+  [
+    'UjumbeWebhookBreakersOpen',
+    false,
+    'the breaker opened minutes ago',
+    { 'ujumbe_webhook_breakers{state="open"}': '0x44 1x15', 'ujumbe_webhook_breakers{state="half-open"}': '0x60' },
+  ],
   [
     'UjumbeRedisMemory',
     true,
