@@ -70,7 +70,7 @@ export async function createEndpoint(deps: EndpointDeps, input: EndpointInput): 
 export interface EndpointChanges {
   url?: string | undefined
   events?: readonly string[] | undefined
-  /** Replaces all of them. */
+  /** Replaces all of them. Needed with an address of another origin where there are some. */
   headers?: Readonly<Record<string, string>> | undefined
   /** `true` also forgets why it was disabled. */
   enabled?: boolean | undefined
@@ -88,12 +88,21 @@ export async function editEndpoint(deps: EndpointDeps, id: string, changes: Endp
     next.sealedHeaders = sealHeaders(deps.secretBox, id, changes.headers)
   }
   if (changes.url !== undefined) {
-    next.url = (await guardUrl(changes.url, deps.guardPolicy)).href
+    const url = await guardUrl(changes.url, deps.guardPolicy)
+    if (!changes.headers) requireSameOrigin(await deps.endpoints.get(id), url)
+    next.url = url.href
     next.failingSince = null
   }
   if (changes.enabled === true) Object.assign(next, { enabled: true, disabledReason: null, failingSince: null })
   if (changes.enabled === false) Object.assign(next, { enabled: false, disabledReason: 'requested' })
   return deps.endpoints.update(id, next)
+}
+
+/** Header values are write-only: whoever may change the address shall not have them sent to a server of their own. */
+function requireSameOrigin(current: EndpointRecord | null, url: URL): void {
+  if (!current?.sealedHeaders || new URL(current.url).origin === url.origin) return
+  const message = 'The new address is of another origin, and the endpoint has headers: give them again, or `{}` to send none.'
+  throw new AppError('invalid_request', undefined, { errors: [{ path: 'headers', message }] })
 }
 
 /** A request that is repeated because its answer was lost must not take the receiver's secret away: so many former ones go on signing. */

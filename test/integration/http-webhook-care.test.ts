@@ -192,6 +192,31 @@ test('secrets and header values appear in no answer after the first, and in no l
   expect(String(receiver.received[0]?.headers['webhook-signature']).split(' ')).toHaveLength(2)
 })
 
+test('header values are sent to no other origin than the one they were given for, unless they are given again', async () => {
+  const elsewhere = await startReceiver()
+  try {
+    const path = `/v1/webhooks/${hook.id}`
+    const patch = (json: unknown) => api.call('PATCH', path, { key: session.key, json })
+    const refused = await patch({ url: elsewhere.url, events: ['*'] })
+    expect(refused.body).toMatchObject({ status: 400, code: 'invalid_request', errors: [{ path: 'headers' }] })
+    expect((await get(path)).body).toMatchObject({ url: receiver.url, events: ['message.*'], hasHeaders: true })
+
+    const sameOrigin = `${receiver.url}/another/path`
+    expect((await patch({ url: sameOrigin })).body).toMatchObject({ url: sameOrigin, hasHeaders: true })
+    const moved = await patch({ url: elsewhere.url, headers: {} })
+    expect(moved.body).toMatchObject({ url: elsewhere.url, hasHeaders: false })
+    await post(`${path}/test`)
+    expect(elsewhere.received.map(({ headers }) => headers['x-token'])).toEqual([undefined])
+    expect((await patch({ url: receiver.url })).status).toBe(200)
+    await patch({ headers: { 'x-token': 'header-canary' } })
+    expect((await patch({ url: elsewhere.url, headers: { 'x-token': 'given-again' } })).status).toBe(200)
+    await post(`${path}/test`)
+    expect(elsewhere.received.at(-1)?.headers['x-token']).toBe('given-again')
+  } finally {
+    await elsewhere.close()
+  }
+})
+
 test('endpoints are answered for while Redis is away, without their breakers', async () => {
   await api.redis.stop()
   expect((await get(`/v1/webhooks/${hook.id}`)).body).toMatchObject({ id: hook.id, breaker: null })

@@ -101,7 +101,9 @@ export const webhookRoutes: Route[] = [
     method: 'patch',
     ...of('/{webhookId}'),
     summary: 'Change an endpoint',
-    description: '`headers` replaces all of them; `enabled: true` also forgets why it was disabled.',
+    description:
+      '`headers` replaces all of them; `enabled: true` also forgets why it was disabled. A `url` of another origin needs `headers` too where the ' +
+      'endpoint has some: their values are write-only, and are not sent to an address they were not given for.',
     params,
     body: editEndpointBody,
     answers: { 200: { description: 'As it is now.', schema: endpointSchema } },
