@@ -61,8 +61,12 @@ export function createMetrics(deps: MetricsDeps): HttpMetrics {
 
   const sessions = gauge('sessions', 'Sessions by status.', ['status'])
   const deliveries = gauge('webhook_deliveries', 'Deliveries kept, by status.', ['status'])
-  const levels = gauge('sessions_by_health', 'Scored sessions by level of health.', ['level'])
-  const scores = gauge('session_score', `Scores of the ${sickestCount} sickest sessions that are not at 100.`, ['session_id'])
+  const levels = gauge(
+    'sessions_by_health',
+    'Scored sessions by level of health, without those that are off because somebody asked for it.',
+    ['level'],
+  )
+  const scores = gauge('session_score', `Scores of the ${sickestCount} sickest of these that are not at 100.`, ['session_id'])
   const unfinished = gauge('messages_unfinished', 'Messages that wait or are on their way, by status.', ['status'])
   const oldest = gauge('oldest_waiting_seconds', 'How long the oldest message that may leave now waits in a connected session.')
   const jobs = gauge('queue_jobs', 'Jobs of the fixed queues, by state.', ['queue', 'state'])

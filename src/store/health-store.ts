@@ -23,11 +23,11 @@ export interface SessionWork {
   sendingSince: number | null
 }
 
-/** Of all sessions together. */
+/** Of all sessions together. Whoever asked for a session to be disconnected or logged out need not be told that it is. */
 export interface FleetHealth {
-  /** Scored sessions by level. */
+  /** Scored sessions by level, without those that are off because somebody asked for it. */
   levels: Record<string, number>
-  /** Lowest scores first, none of 100. */
+  /** Of the same: lowest scores first, none of 100. */
   sickest: { sessionId: string; score: number }[]
   unfinished: Record<'scheduled' | 'queued' | 'sending', number>
   /** When the message was last touched that waits longest in a connected session with nothing that keeps it back. */

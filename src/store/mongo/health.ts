@@ -79,7 +79,8 @@ export function createHealth(db: MongoDatabase): HealthStore {
 
 async function overviewOf(db: MongoDatabase, now: number, limit: number): Promise<FleetHealth> {
   const { sessions, messages, counters } = db.models
-  const scored = { deletedAt: null, health: { $ne: null } }
+  const isOff = { claimable: false, statusReason: 'requested' }
+  const scored = { deletedAt: null, health: { $ne: null }, $nor: [isOff] }
   const [levels, sickest, connected, scheduled, unfinished] = await Promise.all([
     sessions.aggregate<{ _id: string; count: number }>([
       { $match: scored },

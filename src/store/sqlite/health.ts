@@ -99,13 +99,14 @@ function workOf(db: SqliteDatabase, sessionId: string, now: number): SessionWork
 }
 
 function overviewOf(db: SqliteDatabase, now: number, limit: number): FleetHealth {
+  const isOff = `claimable = 0 AND status_reason IS 'requested'`
   const byLevel = db.sql(
     `SELECT health ->> 'level' AS level, count(*) AS count FROM sessions
-     WHERE deleted_at IS NULL AND health IS NOT NULL GROUP BY level`,
+     WHERE deleted_at IS NULL AND health IS NOT NULL AND NOT (${isOff}) GROUP BY level`,
   )
   const sickest = db.sql(
     `SELECT id AS sessionId, health ->> 'score' AS score FROM sessions
-     WHERE deleted_at IS NULL AND health ->> 'score' < 100 ORDER BY score, id LIMIT ?`,
+     WHERE deleted_at IS NULL AND health ->> 'score' < 100 AND NOT (${isOff}) ORDER BY score, id LIMIT ?`,
   )
   const waiting = db.sql(`SELECT count(*) AS count FROM messages WHERE status IN ('queued', 'sending')`).get()
   const sending = db.sql(`SELECT count(*) AS count FROM messages WHERE status IN ('queued', 'sending') AND status = 'sending'`)
