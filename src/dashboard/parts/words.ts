@@ -3,14 +3,27 @@ import type { Level, MessageStatus, Session, SessionStatus } from '../api/resour
 
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'busy'
 
-export const statusWords: Record<SessionStatus, { label: string; tone: Tone }> = {
+const statusWords: Record<SessionStatus, { label: string; tone: Tone }> = {
   pending: { label: 'Starting', tone: 'busy' },
   pairing: { label: 'Waiting to be paired', tone: 'busy' },
   connecting: { label: 'Connecting', tone: 'busy' },
   connected: { label: 'Connected', tone: 'good' },
   reconnecting: { label: 'Reconnecting', tone: 'warn' },
   disconnected: { label: 'Disconnected', tone: 'quiet' },
-  logged_out: { label: 'Logged out', tone: 'bad' },
+  logged_out: { label: 'Logged out', tone: 'quiet' },
+}
+
+type Standing = Pick<Session, 'status'> & { statusReason?: string | undefined }
+
+/** It is off and does not come back by itself, and nobody wanted that: neither asked for, nor a pairing that nobody finished. */
+export function isGivenUp({ status, statusReason }: Standing): boolean {
+  if (status !== 'disconnected' && status !== 'logged_out') return false
+  return statusReason !== 'requested' && statusReason !== 'pairing_timed_out'
+}
+
+export function statusOf(session: Standing): { label: string; tone: Tone } {
+  const { label, tone } = statusWords[session.status]
+  return { label, tone: isGivenUp(session) ? 'bad' : tone }
 }
 
 export const levelWords: Record<Level, { label: string; tone: Tone }> = {

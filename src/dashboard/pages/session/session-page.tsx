@@ -7,7 +7,7 @@ import { useLive } from '../../api/use-live.ts'
 import { useLoad } from '../../api/use-load.ts'
 import { Badge, Score } from '../../parts/badge.tsx'
 import { Load } from '../../parts/states.tsx'
-import { phone, statusWords, troubleOf } from '../../parts/words.ts'
+import { phone, statusOf, troubleOf } from '../../parts/words.ts'
 import { KeysTab } from './keys-tab.tsx'
 import { MessagesTab } from './messages-tab.tsx'
 import { OverviewTab } from './overview-tab.tsx'
@@ -80,7 +80,7 @@ function isTab(name: string | undefined): name is TabName {
 
 function Found({ session, tab, onChanged }: TabProps & { tab: TabName }) {
   const [isSendOpen, setSendOpen] = useState(false)
-  const status = statusWords[session.status]
+  const status = statusOf(session)
   const { Tab } = tabs[tab]
   const trouble = troubleOf(session)
   return (

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks'
 import type { SessionLine } from '../../api/resources.ts'
 import { Badge, Score } from '../../parts/badge.tsx'
 import { Ago } from '../../parts/time.tsx'
-import { count, phone, statusWords, troubleOf } from '../../parts/words.ts'
+import { count, phone, statusOf, troubleOf } from '../../parts/words.ts'
 
 const step = 100
 
@@ -54,7 +54,7 @@ export function SessionTable({ lines }: { lines: SessionLine[] }) {
 }
 
 function Line({ line }: { line: SessionLine }) {
-  const status = statusWords[line.status]
+  const status = statusOf(line)
   const why = troubleOf(line) ?? line.health?.reason?.text ?? null
   const number = phone(line.phoneNumber)
   return (

@@ -6,10 +6,11 @@ import { useLive } from '../../api/use-live.ts'
 import { useLoad, type Loaded } from '../../api/use-load.ts'
 import { Empty, Load } from '../../parts/states.tsx'
 import { count, plural } from '../../parts/words.ts'
-import { applySession, bySickness, filterOf, filters, filterWords, listSessions, matches, type Filter } from './list-sessions.ts'
 import { FirstRun } from './first-run.tsx'
+import { applySession, listSessions, matches } from './list-sessions.ts'
 import { NewSession } from './new-session.tsx'
 import { SessionTable } from './session-table.tsx'
+import { bySickness, filterOf, filters, filterWords, type Filter } from './sickness.ts'
 
 /** Of thousands the list is long: live events tell what matters in between. */
 const refreshMs = { some: 10_000, many: 60_000 }
