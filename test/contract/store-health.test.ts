@@ -57,20 +57,20 @@ describeStores('health', (t) => {
 
   test('levels and the sickest leave out what is off because somebody asked for it, until somebody asks for it again', async () => {
     const endings = { requested: 'requested', removed: 'device_removed', paused: 'requested' } as const
-    const ids: Record<string, string> = {}
-    for (const [name, reason] of Object.entries(endings)) {
+    const ids = { requested: '', removed: '', paused: '' }
+    for (const name of ['requested', 'removed', 'paused'] as const) {
       const id = (ids[name] = await createHeldSession(t.store))
       const status = name === 'paused' ? 'disconnected' : 'logged_out'
-      await t.store.sessions.settle(id, 1, 1, { status, statusReason: reason }, tellsNothing)
+      await t.store.sessions.settle(id, 1, 1, { status, statusReason: endings[name] }, tellsNothing)
       await t.store.sessions.setHealth(id, { score: 0, level: 'critical', reason: null, at: 1 }, tellsNothing)
     }
     const seen = async () => {
       const { levels, sickest } = await t.store.health.overview(5_000, 5)
       return { levels, sickest: sickest.map(({ sessionId }) => sessionId).toSorted() }
     }
-    expect(await seen()).toEqual({ levels: { critical: 1 }, sickest: [ids['removed']] })
-    await t.store.sessions.request(ids['paused'] ?? '', 'connect', 2)
-    expect(await seen()).toEqual({ levels: { critical: 2 }, sickest: [ids['removed'], ids['paused']].toSorted() })
+    expect(await seen()).toEqual({ levels: { critical: 1 }, sickest: [ids.removed] })
+    await t.store.sessions.request(ids.paused, 'connect', 2)
+    expect(await seen()).toEqual({ levels: { critical: 2 }, sickest: [ids.removed, ids.paused].toSorted() })
   })
 
   test('what was acknowledged, newest accepted first, and whether it arrived', async () => {
