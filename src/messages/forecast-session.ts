@@ -69,6 +69,22 @@ export class SessionForecasts {
     return places
   }
 
+  /**
+   * Queued messages in the order in which they are expected to leave; by lane and sequence where nobody can know. All that a forecast
+   * knows, or `limit`; some may have ended, or been taken, since.
+   */
+  async nextIds(session: SessionRecord, limit: number): Promise<string[]> {
+    try {
+      if (this.#isPaced(session)) {
+        const { byId } = await this.#fresh(session, [])
+        return [...byId].toSorted(([, a], [, b]) => a.position - b.position).map(([id]) => id)
+      }
+    } catch (err) {
+      this.#deps.log.debug({ err, sessionId: session.id }, 'forecast.failed')
+    }
+    return (await this.#deps.messages.listQueue(session.id, limit)).map(({ id }) => id)
+  }
+
   #isPaced({ settings, restriction }: SessionRecord): boolean {
     const { messagesPerMinute, perRecipientSeconds, newContactsPerDay } = settings
     const isLimited = messagesPerMinute !== null || perRecipientSeconds !== null || newContactsPerDay !== null

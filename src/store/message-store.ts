@@ -229,6 +229,10 @@ export interface MessageStore {
     limit: number
     cursor?: string
   }): Promise<{ data: MessageRecord[]; nextCursor: string | null }>
+  /** Those of them that are this session's, in no order. */
+  listById(sessionId: string, ids: readonly string[]): Promise<MessageRecord[]>
+  /** Scheduled ones, the soonest first. */
+  listScheduled(sessionId: string, limit: number): Promise<MessageRecord[]>
   /** Depth = queued + sending; oldestQueuedAt in milliseconds since the epoch. */
   queueState(sessionId: string): Promise<{ depth: number; scheduled: number; oldestQueuedAt: number | null }>
   /** How many unfinished messages leave before this one, by lane and sequence; null when it is not queued. */

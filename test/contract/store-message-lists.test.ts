@@ -91,4 +91,26 @@ describeStores('message lists', (t) => {
       code: 'invalid_request',
     })
   })
+
+  test('what is scheduled is listed the soonest first, until it is queued', async () => {
+    const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
+    const schedule = (sessionId: string, sendAt: number) => accept(newMessage(sessionId, { status: 'scheduled', sendAt }))
+    const [third, first, second] = [await schedule(id, 30_000), await schedule(id, 10_000), await schedule(id, 20_000)]
+    await schedule(other, 5_000)
+    await accept(newMessage(id))
+    const listed = async (limit: number) => (await t.store.messages.listScheduled(id, limit)).map((message) => message.id)
+    expect(await listed(9)).toEqual([first.id, second.id, third.id])
+    expect(await listed(2)).toEqual([first.id, second.id])
+    await t.store.messages.promoteDue(10_000, 9, tellsNothing)
+    expect(await listed(9)).toEqual([second.id, third.id])
+  })
+
+  test('messages are found by their ids, those of another session excepted', async () => {
+    const id = await createHeldSession(t.store)
+    const [one, two] = [await accept(newMessage(id)), await accept(newMessage(id))]
+    const other = await accept(newMessage(await createHeldSession(t.store)))
+    const found = await t.store.messages.listById(id, [two.id, other.id, 'msg_none', one.id])
+    expect(found.toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual([one, two])
+    expect(await t.store.messages.listById(id, [])).toEqual([])
+  })
 })

@@ -3,8 +3,10 @@ import { z } from 'zod'
 import { acceptBatch, acceptMessage, type Accepted } from '../../messages/accept-message.ts'
 import { cancelMessage } from '../../messages/cancel-message.ts'
 import { messageView } from '../../messages/message-view.ts'
+import { readQueue } from '../../messages/read-queue.ts'
 import { findSession } from '../../sessions/edit-session.ts'
 import { callSession } from '../../sessions/session-command.ts'
+import type { MessageRecord } from '../../store/message-store.ts'
 import { parseAddress, parsePhoneNumber } from '../../whatsapp/address.ts'
 import { found, withoutUndefined } from '../found.ts'
 import { batchItem, batchResult, idempotencyKeyOf, messageRequest } from '../message-input.ts'
@@ -17,6 +19,8 @@ import {
   checkedContactsSchema,
   listMessagesQuery,
   messageSchema,
+  queueSchema,
+  readQueueQuery,
   sendHeaders,
   sendMessageBody,
 } from '../schemas/message-schemas.ts'
@@ -87,6 +91,27 @@ export const messageRoutes: Route[] = [
       const places = await deps.forecasts.placesOf(session, page.data)
       const data = page.data.map((message) => messageView(message, places.get(message.id)))
       return { status: 200, body: { data, nextCursor: page.nextCursor } }
+    },
+  }),
+  defineRoute({
+    id: 'readQueue',
+    method: 'get',
+    ...paths('/queue'),
+    tag,
+    summary: 'See what leaves next',
+    description:
+      'The head of the queue in the order in which it is expected to leave: what is held back stands behind what is not.',
+    access: 'read',
+    target: 'session',
+    query: readQueueQuery,
+    answers: { 200: { description: 'At most `limit` of either list.', schema: queueSchema } },
+    errors: [],
+    async handle(deps, request) {
+      const session = found(await findSession(deps.store, sessionIdOf(request)))
+      const head = await readQueue({ messages: deps.store.messages, forecasts: deps.forecasts }, session, request.query.limit)
+      const places = await deps.forecasts.placesOf(session, [...head.next, ...head.scheduled])
+      const view = (message: MessageRecord) => messageView(message, places.get(message.id))
+      return { status: 200, body: { ...head, next: head.next.map(view), scheduled: head.scheduled.map(view) } }
     },
   }),
   defineRoute({

@@ -92,6 +92,8 @@ export const listMessagesQuery = z.strictObject({
   direction: z.enum(['inbound', 'outbound']).optional(),
 })
 
+export const readQueueQuery = z.strictObject({ limit: pageQuery.limit })
+
 const address = z.object({
   input: z.string(),
   phoneNumber: z.string().nullable(),
@@ -133,6 +135,15 @@ export const messageSchema = z
     timestamps: z.record(z.string(), outcomeTime).meta({ description: '`queuedAt`, `sentAt`, `deliveredAt`, …' }),
   })
   .meta({ id: 'Message' })
+
+export const queueSchema = z
+  .object({
+    next: z.array(messageSchema).meta({ description: 'Sending ones, then queued ones: the next one to leave first.' }),
+    queueDepth: z.int().min(0).meta({ description: 'Queued and sending, those not shown as well.' }),
+    scheduled: z.array(messageSchema).meta({ description: 'The soonest first.' }),
+    scheduledCount: z.int().min(0).meta({ description: 'Scheduled, those not shown as well.' }),
+  })
+  .meta({ id: 'Queue' })
 
 export const batchResultsSchema = z
   .object({

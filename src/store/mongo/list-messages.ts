@@ -23,6 +23,16 @@ export async function listMessages(db: MongoDatabase, query: Parameters<MessageS
   return toPage(found, limit, toMessage, (doc) => [doc.createdAt, doc._id])
 }
 
+export async function listById(db: MongoDatabase, sessionId: string, ids: readonly string[]): Promise<MessageRecord[]> {
+  const found = await db.models.messages.find({ _id: { $in: [...ids] }, sessionId }).lean()
+  return found.map(toMessage)
+}
+
+export async function listScheduled(db: MongoDatabase, sessionId: string, limit: number): Promise<MessageRecord[]> {
+  const found = await db.models.messages.find({ sessionId, status: 'scheduled' }).sort({ sendAt: 1, _id: 1 }).limit(limit).lean()
+  return found.map(toMessage)
+}
+
 export async function listUnfinished(
   db: MongoDatabase,
   sessionId: string,

@@ -10,7 +10,9 @@ import type { EventPlaces } from './event-places.ts'
 import {
   findByWhatsappId,
   listDeepestQueues,
+  listById,
   listMessages,
+  listScheduled,
   listSessionsWithStale,
   listUnfinished,
   positionOf,
@@ -155,6 +157,8 @@ export function createMessages(db: MongoDatabase, places: EventPlaces): MessageS
     get: (sessionId, id) => db.read(() => findMessage(db, sessionId, id)),
     findByWhatsappId: (sessionId, whatsappId) => db.read(() => findByWhatsappId(db, sessionId, whatsappId)),
     list: (query) => db.read(() => listMessages(db, query)),
+    listById: (sessionId, ids) => db.read(() => listById(db, sessionId, ids)),
+    listScheduled: (sessionId, limit) => db.read(() => listScheduled(db, sessionId, limit)),
     queueState: (sessionId) => db.read(() => queueState(db, sessionId)),
     position: (sessionId, id) => db.read(() => positionOf(db, sessionId, id)),
   }

@@ -177,6 +177,7 @@ export const collections = {
       [{ updatedAt: 1 }],
       [{ sessionId: 1, lane: 1, sequence: 1, heldUntil: 1, recipient: 1, updatedAt: 1 }, unfinished],
       [{ sendAt: 1, _id: 1 }, { partialFilterExpression: { status: 'scheduled' } }],
+      [{ sessionId: 1, sendAt: 1, _id: 1 }, { partialFilterExpression: { status: 'scheduled' } }],
       [{ expiresAt: 1 }, { partialFilterExpression: { waiting: true } }],
       [{ sessionId: 1, heldUntil: 1 }, held],
       [{ sessionId: 1, lane: 1, recipient: 1, sequence: -1 }, held],

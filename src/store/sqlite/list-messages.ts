@@ -1,6 +1,6 @@
 // Reading messages: lists, queue state, position.
 import { decodeCursor, toPage } from '../cursor.ts'
-import type { MessageStore, UnfinishedMessage } from '../message-store.ts'
+import type { MessageRecord, MessageStore, UnfinishedMessage } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
 import { findMessage, laneNumber, toMessage } from './message-row.ts'
 import { toUnfinished } from './queued-messages.ts'
@@ -34,6 +34,22 @@ export function listMessages(db: SqliteDatabase, query: ListQuery) {
   const position = (row: Record<string, unknown>): [number, number] => [row['created_at'] as number, row['n'] as number]
   rows.sort((a, b) => position(b)[0] - position(a)[0] || position(b)[1] - position(a)[1])
   return toPage(rows, limit, toMessage, (row) => [row['created_at'] as number, row['id'] as string])
+}
+
+/** Must run inside `read`. */
+export function listById(db: SqliteDatabase, sessionId: string, ids: readonly string[]): MessageRecord[] {
+  return db
+    .sql('SELECT * FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND session_id = ?')
+    .all(JSON.stringify(ids), sessionId)
+    .map(toMessage)
+}
+
+/** Must run inside `read`. */
+export function listScheduled(db: SqliteDatabase, sessionId: string, limit: number): MessageRecord[] {
+  return db
+    .sql(`SELECT * FROM messages WHERE session_id = ? AND status = 'scheduled' ORDER BY send_at, n LIMIT ?`)
+    .all(sessionId, limit)
+    .map(toMessage)
 }
 
 const unfinishedColumns = 'id, sequence, lane, status, recipient, held_until'

@@ -5,8 +5,10 @@ import { acceptMessage, findByWhatsappId, storeInbound } from './accept-message.
 import { forgetContacts, newContacts } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 import {
+  listById,
   listDeepestQueues,
   listMessages,
+  listScheduled,
   listSessionsWithStale,
   listUnfinished,
   positionOf,
@@ -128,6 +130,8 @@ export function createMessages(db: SqliteDatabase): MessageStore {
     get: (sessionId, id) => db.read(() => findMessage(db, sessionId, id)),
     findByWhatsappId: (sessionId, whatsappId) => db.read(() => findByWhatsappId(db, sessionId, whatsappId)),
     list: (query) => db.read(() => listMessages(db, query)),
+    listById: (sessionId, ids) => db.read(() => listById(db, sessionId, ids)),
+    listScheduled: (sessionId, limit) => db.read(() => listScheduled(db, sessionId, limit)),
     queueState: (sessionId) => db.read(() => queueState(db, sessionId)),
     position: (sessionId, id) => db.read(() => positionOf(db, sessionId, id)),
   }
