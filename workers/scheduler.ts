@@ -5,6 +5,7 @@ import { runDueMessages } from '../src/messages/run-due-messages.ts'
 import { SendQueues } from '../src/messages/send-queue.ts'
 import { runBeats } from '../src/platform/beat.ts'
 import { loadConfig } from '../src/platform/config.ts'
+import { keepLogs } from '../src/platform/keep-logs.ts'
 import { runProcess } from '../src/platform/lifecycle.ts'
 import { createLog } from '../src/platform/log.ts'
 import { SharedMetrics } from '../src/platform/metrics.ts'
@@ -25,6 +26,9 @@ const config = loadConfig()
 const log = createLog({ process: 'scheduler', level: config.logLevel, pretty: process.stdout.isTTY })
 
 await runProcess({ name: 'scheduler', log }, async (life) => {
+  // One runs on each machine. Before anything that may be away: a process that starts over and over fills its log.
+  const logs = keepLogs({ directories: config.logDirectories, maxBytes: config.logFileBytes, log })
+  life.onStop('logs', () => logs.close())
   await requireRedis(config)
   const store = await openStore(config, log)
   life.onStop('store', () => store.close())
@@ -37,6 +41,7 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
   const retryQueue = createRetryQueue(redis, prefix)
   const replayQueue = createReplayQueue(redis, prefix)
   const rooms = new EndpointRooms(redis, prefix, log)
+  const replayTurn = { after: '' }
   const sendQueues = new SendQueues(redis, prefix)
   life.onStop('queues', async () => {
     sendQueues.close()
@@ -60,7 +65,7 @@ await runProcess({ name: 'scheduler', log }, async (life) => {
       name: 'webhook-replays',
       everyMs: 1_000,
       deadlineMs: 20_000,
-      run: (signal) => advanceReplays({ ...store, replayQueue, log }, signal),
+      run: (signal) => advanceReplays({ ...store, replayQueue, turn: replayTurn, log }, signal),
     },
     {
       name: 'due-messages',

@@ -32,8 +32,8 @@ export interface ReplayStore {
     limit: number
     cursor?: string
   }): Promise<{ data: ReplayRecord[]; nextCursor: string | null }>
-  /** Oldest first. */
-  listRunning(limit: number): Promise<ReplayRecord[]>
+  /** Oldest first, those after that one; from the oldest when there is none of that id. */
+  listRunning(query: { after?: string; limit: number }): Promise<ReplayRecord[]>
   /**
    * One step, whole or not at all: the deliveries are made and the replay stands at its next place. Null when it is not running any more,
    * or no longer stands where it did when it was read: somebody else has taken this step.

@@ -68,7 +68,7 @@ test.skipIf(!mongoUrl)('no question about the whole fleet reads the whole of a c
   await store.events.read({ limit: 1, after: '1', types: ['message.sent'] })
   await store.events.list({ limit: 1 })
   await store.events.placeBefore(1)
-  await store.replays.listRunning(1)
+  await store.replays.listRunning({ limit: 1 })
   await store.sweep({ messagesMs: 0, deliveriesMs: 0, eventsMs: 0, healthSamplesMs: 0 }, 1, 1)
   const questions = asked.filter(({ collection, method }) => reads.has(method) && !small.has(collection))
   const offending = questions.filter((question) => {

@@ -104,6 +104,8 @@ async function askEverything(store: Store): Promise<void> {
   const filters = [{}, { direction: 'inbound' as const }, { status: 'sent' as const }, { recipient: 'r' }]
   for (const filter of filters) await store.messages.list({ sessionId: id, limit: 1, ...filter })
   await store.messages.list({ limit: 1 })
+  await store.messages.listById(id, [message.id])
+  await store.messages.listScheduled(id, 1)
   const types = ['message.sent' as const]
   const [event] = await store.events.list({ limit: 1 })
   const afterCursor = event?.cursor ?? ''
@@ -115,7 +117,7 @@ async function askEverything(store: Store): Promise<void> {
   for (const sessionId of [id, undefined]) await store.events.placeBefore(1, sessionId)
   const replay = { id: 'rpl_1', endpointId: endpoint.id, sessionId: id, since: 1, until: 1, types, status: 'running' as const }
   await store.replays.create({ ...replay, place: null, deliveryCount: 0, createdAt: 1, updatedAt: 1 })
-  const [running] = await store.replays.listRunning(1)
+  const [running] = await store.replays.listRunning({ limit: 1 })
   if (running) await store.replays.advance(running, { place: '1', status: 'running', at: 1 }, [])
   await store.replays.list({ endpointId: endpoint.id, limit: 1 })
   await store.replays.countWaiting('rpl_1')

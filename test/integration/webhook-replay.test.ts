@@ -1,4 +1,5 @@
 // Replays through real queues: by time and type, beside new events and not before them, whole whatever dies in between.
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { advanceReplays } from '../../src/webhooks/advance-replays.ts'
 import { startReplay } from '../../src/webhooks/replay.ts'
@@ -13,6 +14,7 @@ let receiver: Receiver
 let endpoint: EndpointRecord
 
 beforeEach(async () => {
+  turn = { after: '' }
   ;[bench, receiver] = await Promise.all([startWebhookBench(), startReceiver()])
 })
 afterEach(async () => {
@@ -31,7 +33,8 @@ const listen = async (events?: string[]) => {
 }
 const replay = (input: Partial<Parameters<typeof startReplay>[2]> = {}): Promise<ReplayRecord> =>
   startReplay(bench.store, endpoint, { since: 0, ...input })
-const tick = () => advanceReplays({ ...bench.store, replayQueue: bench.replayQueue, log: silentLog }, never)
+let turn: { after: string }
+const tick = () => advanceReplays({ ...bench.store, replayQueue: bench.replayQueue, turn, log: silentLog }, never)
 const found = async (id: string) => {
   const { data } = await bench.store.replays.list({ endpointId: endpoint.id, limit: 50 })
   return data.find((each) => each.id === id)
@@ -75,7 +78,7 @@ describe('a replay', () => {
     expect(types).toEqual(['message.sent'])
     await tick()
     await waitFor('one has come', () => receiver.received.length > 0)
-    const [running] = await bench.store.replays.listRunning(9)
+    const [running] = await bench.store.replays.listRunning({ limit: 9 })
     expect(running).toBeUndefined()
     expect(receiver.received.map(({ event }) => event.data)).toEqual([draft(2).data])
   })
@@ -88,7 +91,7 @@ describe('a replay', () => {
   ])('of %j is refused', async (input, code) => {
     await listen(['message.*'])
     await expect(replay(input)).rejects.toMatchObject({ code })
-    expect(await bench.store.replays.listRunning(9)).toEqual([])
+    expect(await bench.store.replays.listRunning({ limit: 9 })).toEqual([])
   })
 
   test('runs once per endpoint at a time, and not to one that is disabled', async () => {
@@ -99,7 +102,7 @@ describe('a replay', () => {
     endpoint = { ...endpoint, enabled: false }
     await expect(replay()).rejects.toMatchObject({ code: 'endpoint_disabled' })
     await tick()
-    expect(await bench.store.replays.listRunning(9)).toEqual([])
+    expect(await bench.store.replays.listRunning({ limit: 9 })).toEqual([])
   })
 
   test('goes on only as fast as its deliveries are made use of, and can be stopped', async () => {
@@ -158,12 +161,56 @@ describe('a replay', () => {
     const stuck = await replay({ since: 1 })
     endpoint = await bench.endpoint(receiver)
     const { id } = await replay({ since: 2 })
-    expect((await bench.store.replays.listRunning(9)).map((each) => each.id)).toEqual([stuck.id, id])
+    expect((await bench.store.replays.listRunning({ limit: 9 })).map((each) => each.id)).toEqual([stuck.id, id])
     // Its place in the log is none: as after a restore.
     await bench.store.replays.advance(stuck, { place: 'nowhere', status: 'running', at: 1 }, [])
     await expect(tick()).rejects.toMatchObject({ code: 'invalid_request' })
-    expect((await bench.store.replays.listRunning(9)).map((each) => each.id)).toEqual([stuck.id])
+    expect((await bench.store.replays.listRunning({ limit: 9 })).map((each) => each.id)).toEqual([stuck.id])
     await waitFor('what the other made has come', () => receiver.delivered.size === 3)
+  })
+
+  test('ends with the log, whatever a wrong clock has written in between', async () => {
+    await past(many(50))
+    await past([draft(50)])
+    await past(many(300, 51))
+    const db = new DatabaseSync(bench.storePath)
+    db.prepare('UPDATE events SET at = at + ? WHERE sequence = 51').run(3_600_000)
+    db.close()
+    await listen()
+    const { id } = await replay()
+    await bench.startRetryTick()
+    expect((await finished(id)).deliveryCount).toBe(350)
+  })
+
+  test('passes over what is not of its time, and comes to what is', async () => {
+    await past(many(1_500))
+    const db = new DatabaseSync(bench.storePath)
+    db.prepare('UPDATE events SET at = at - ? WHERE sequence NOT IN (1, 1400)').run(30_000)
+    db.close()
+    await listen()
+    const { id } = await replay({ since: Date.now() - 10_000 })
+    expect(await tick()).toBe(2)
+    expect(await found(id)).toMatchObject({ status: 'finished', deliveryCount: 2 })
+  })
+
+  test('has its turn however many others wait for their receivers', async () => {
+    await past(many(150))
+    const nextAttemptAt = Date.now() + 600_000
+    for (let n = 0; n < 200; n += 1) {
+      await listen()
+      const stuck = await replay()
+      const waiting = {
+        eventId: 'evt_x',
+        endpointId: endpoint.id,
+        sessionId: bench.sessionId,
+        eventType: 'message.sent' as const,
+      }
+      const made = Array.from({ length: 101 }, () => ({ ...waiting, nextAttemptAt }))
+      await bench.store.replays.advance(stuck, { place: '0', status: 'running', at: 1 }, made)
+    }
+    await listen()
+    await replay()
+    expect([await tick(), await tick()]).toEqual([0, 150])
   })
 
   test('of a fleet-wide endpoint takes the events of all sessions', async () => {

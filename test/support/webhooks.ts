@@ -91,6 +91,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
   const retryQueue = createRetryQueue(connection, prefix)
   const replayQueue = createReplayQueue(connection, prefix)
   const rooms = new EndpointRooms(connection, prefix, log)
+  const replayTurn = { after: '' }
   const sessionId = newId('ses')
   const now = Date.now()
   await store.sessions.create(
@@ -160,7 +161,7 @@ export async function startWebhookBench(options: Options = {}): Promise<WebhookB
           name: 'webhook-replays',
           everyMs,
           deadlineMs: 5_000,
-          run: (signal) => advanceReplays({ ...store, replayQueue, log }, signal),
+          run: (signal) => advanceReplays({ ...store, replayQueue, turn: replayTurn, log }, signal),
         },
       ])
       open.push(ticks)

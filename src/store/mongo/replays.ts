@@ -32,8 +32,15 @@ export function createReplays(db: MongoDatabase): ReplayStore {
         return toPage(found, limit, toReplay, (doc) => [doc._id])
       }),
 
-    listRunning: (limit) =>
-      db.read(async () => (await replays.find({ running: true }).sort({ _id: 1 }).limit(limit).lean()).map(toReplay)),
+    listRunning: ({ after = '', limit }) =>
+      db.read(async () => {
+        const found = await replays
+          .find({ running: true, _id: { $gt: after } })
+          .sort({ _id: 1 })
+          .limit(limit)
+          .lean()
+        return found.map(toReplay)
+      }),
 
     advance: (replay, next, made) =>
       db.transact(replay.id, async (session) => {

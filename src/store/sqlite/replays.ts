@@ -47,8 +47,13 @@ export function createReplays(db: SqliteDatabase): ReplayStore {
         return toPage(rows, limit, toReplay, (row) => [row['id'] as string])
       }),
 
-    listRunning: (limit) =>
-      db.read(() => db.sql(`SELECT * FROM replays WHERE status = 'running' ORDER BY n LIMIT ?`).all(limit).map(toReplay)),
+    listRunning: ({ after = '', limit }) =>
+      db.read(() =>
+        db
+          .sql(`SELECT * FROM replays WHERE status = 'running' AND n > ? ORDER BY n LIMIT ?`)
+          .all(rowNumber(db, 'replays', after) ?? 0, limit)
+          .map(toReplay),
+      ),
 
     advance: (replay, next, deliveries) =>
       db.write(() => {
