@@ -140,6 +140,15 @@ export interface Message {
   timestamps: Record<string, string | null | undefined>
 }
 
+/** What leaves next; the counts are of all there are, the lists are their beginnings. */
+export interface Queue {
+  next: Message[]
+  /** Queued and sending. */
+  queueDepth: number
+  scheduled: Message[]
+  scheduledCount: number
+}
+
 export type Scope = 'read' | 'send' | 'manage'
 
 export interface Key {

@@ -6,11 +6,10 @@ export interface MessageFilter {
   status?: string
   direction?: string
   to?: string
-  limit?: number
 }
 
 export function listMessages(sessionId: string, filter: MessageFilter, signal?: AbortSignal): Promise<Page<Message>> {
-  const query = new URLSearchParams({ limit: String(filter.limit ?? 50) })
+  const query = new URLSearchParams({ limit: '50' })
   for (const name of ['status', 'direction', 'to'] as const) if (filter[name]) query.set(name, filter[name])
   return request('GET', `/v1/sessions/${sessionId}/messages?${query}`, signal ? { signal } : {})
 }

@@ -1,29 +1,25 @@
 // What waits to be sent, when it is expected to leave, and the way to stop it.
 import { useState } from 'preact/hooks'
-import type { Message } from '../../api/resources.ts'
+import { request } from '../../api/request.ts'
+import type { Message, Queue } from '../../api/resources.ts'
 import { useLoad } from '../../api/use-load.ts'
 import { useTask } from '../../api/use-task.ts'
 import { Badge } from '../../parts/badge.tsx'
 import { notify } from '../../parts/notice.tsx'
 import { Empty, Load, Problem } from '../../parts/states.tsx'
 import { Ahead } from '../../parts/time.tsx'
-import { count, messageWords, plural } from '../../parts/words.ts'
-import { cancelMessage, listMessages } from './list-messages.ts'
+import { count, messageWords } from '../../parts/words.ts'
+import { cancelMessage } from './list-messages.ts'
 import { Held, nameOf } from './message-line.tsx'
 import { useSessionEvents } from './session-events.ts'
 import type { TabProps } from './session-page.tsx'
 
 const refreshMs = 5_000
 const limit = 200
-const waiting = ['sending', 'queued', 'scheduled'] as const
-
-interface Queue {
-  messages: Message[]
-  isCut: boolean
-}
 
 export function QueueTab({ session }: TabProps) {
-  const queue = useLoad(`${session.id}/queue`, (signal) => readQueue(session.id, signal), refreshMs)
+  const path = `/v1/sessions/${session.id}/queue?limit=${limit}`
+  const queue = useLoad(path, (signal) => request<Queue>('GET', path, { signal }), refreshMs)
   useSessionEvents((event) => {
     if (event === 'gap') return queue.reload()
     const message = event.data.message
@@ -33,18 +29,16 @@ export function QueueTab({ session }: TabProps) {
     <section aria-labelledby="queue-title">
       <h2 id="queue-title">Queue</h2>
       <Load of={queue} what="queue">
-        {({ messages, isCut }) =>
-          messages.length === 0 ? (
+        {(data) =>
+          data.next.length + data.scheduled.length === 0 ? (
             <Empty title="Nothing waits">
               <p>Everything that was accepted has been sent, or has ended.</p>
             </Empty>
           ) : (
             <>
-              <p class="quiet">
-                {isCut ? `The first ${count(messages.length)} of more that wait` : `${plural(messages.length, 'message')} to go`}
-              </p>
+              <p class="quiet">{sizeOf(data)}</p>
               <ul class="queue">
-                {messages.map((message) => (
+                {[...data.next, ...data.scheduled].map((message) => (
                   <Waiting key={message.id} message={message} onCanceled={queue.reload} />
                 ))}
               </ul>
@@ -56,17 +50,15 @@ export function QueueTab({ session }: TabProps) {
   )
 }
 
-async function readQueue(sessionId: string, signal: AbortSignal): Promise<Queue> {
-  const pages = await Promise.all(waiting.map((status) => listMessages(sessionId, { status, limit }, signal)))
-  const place = (message: Message) => message.position ?? (message.status === 'sending' ? -1 : Infinity)
-  const time = (message: Message) => Date.parse(message.sendAt ?? message.timestamps['queuedAt'] ?? '') || 0
-  const messages = pages
-    .flatMap((page) => page.data)
-    .toSorted((a, b) => rank(a) - rank(b) || place(a) - place(b) || time(a) - time(b))
-  return { messages, isCut: pages.some((page) => page.nextCursor !== null) }
+/** How many wait in all, and how many of them stand here. */
+function sizeOf({ next, queueDepth, scheduled, scheduledCount }: Queue): string {
+  const part = (shown: number, all: number) => (shown < all ? `the next ${count(shown)} of ${count(all)}` : count(all))
+  const words = [
+    ...(next.length > 0 ? [`${part(next.length, queueDepth)} to go`] : []),
+    ...(scheduled.length > 0 ? [`${part(scheduled.length, scheduledCount)} scheduled`] : []),
+  ].join(', ')
+  return words.charAt(0).toUpperCase() + words.slice(1)
 }
-
-const rank = (message: Message) => waiting.indexOf(message.status as (typeof waiting)[number])
 
 function Waiting({ message, onCanceled }: { message: Message; onCanceled: () => void }) {
   const [isGone, setGone] = useState(false)
