@@ -76,6 +76,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const fleet = await startFleet({
     env: {
       ...env,
+      UJUMBE_LOG_FILE_MEGABYTES: '0', // the checks read all of it
       UJUMBE_WHATSAPP_URL: `ws://127.0.0.1:${link.port}/ws/chat`,
       UJUMBE_SESSION_WORKERS: String(workerCount),
       UJUMBE_WEBHOOK_WORKERS: '2',

@@ -92,6 +92,9 @@ export const environment = z.object({
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
     .describe('Least level that is logged.'),
+  UJUMBE_LOG_FILE_MEGABYTES: count(50, 0, 100_000).describe(
+    'A log file in `<data>/logs` of this size is put aside; the newest four are kept of each. 0: something else sees to them.',
+  ),
 })
 
 const realWhatsApp = 'wss://web.whatsapp.com/ws/chat'
@@ -141,6 +144,9 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     webhookAllowedNetworks: e.UJUMBE_WEBHOOK_ALLOWED_NETWORKS,
     sandboxPort: e.UJUMBE_SANDBOX_PORT,
     logLevel: e.LOG_LEVEL,
+    /** What PM2 writes: the processes' output, and of its own doing. */
+    logDirectories: [join(dataDir, 'logs'), join(dataDir, 'pm2')],
+    logFileBytes: e.UJUMBE_LOG_FILE_MEGABYTES * 1024 ** 2,
   }
 }
 
