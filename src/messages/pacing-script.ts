@@ -87,11 +87,20 @@ if not tat or not since then
   redis.call('HSET', KEYS[1], 'tat', tat, 'since', since)
   redis.call('PEXPIRE', KEYS[1], ${keepMs})
 end
-if state[2] == id then return { 'granted', '0' } end
 tat = math.min(tat, now + burst * interval)
 if sentAgo >= 0 then tat = math.max(tat, now - sentAgo + interval) end
 if recipientMs > 0 and ackedAgo >= 0 and ackedAgo < recipientMs then
   redis.call('SET', KEYS[4], now - ackedAgo + recipientMs, 'PX', math.ceil(recipientMs - ackedAgo))
+end
+local function granted()
+  redis.call('HSET', KEYS[1], 'tat', tat, 'id', id)
+  redis.call('PEXPIRE', KEYS[1], ${keepMs})
+  if recipientMs > 0 then redis.call('SET', KEYS[2], now + recipientMs, 'PX', math.ceil(recipientMs)) end
+  return { 'granted', whole(math.max(0, tat - (burst - 1) * interval - now)) }
+end
+if state[2] == id then
+  tat = math.max(tat, now - ${lagMs} + interval)
+  return granted()
 end
 local wait = tat - (burst - 1) * interval - now
 if interval > 0 and wait > 0 then
@@ -110,10 +119,7 @@ if fleetMs > 0 then
   if turn > now then return { 'fleet', whole(turn - now) } end
 end
 tat = math.max(tat, now - ${lagMs}) + interval
-redis.call('HSET', KEYS[1], 'tat', tat, 'id', id)
-redis.call('PEXPIRE', KEYS[1], ${keepMs})
-if recipientMs > 0 then redis.call('SET', KEYS[2], now + recipientMs, 'PX', math.ceil(recipientMs)) end
-return { 'granted', whole(math.max(0, tat - (burst - 1) * interval - now)) }
+return granted()
 `)
 
 /**
@@ -131,7 +137,10 @@ redis.call('PEXPIRE', KEYS[1], ${keepMs})
 return 1
 `)
 
-/** One call. A message that was granted last is granted again for nothing. `now` instead of Redis' clock is for tests. */
+/**
+ * One call. A message that was granted last is granted again: it has not left, so that its slot counts from now and no second one is spent.
+ * `now` instead of Redis' clock is for tests.
+ */
 export async function reserve(
   redis: Redis,
   prefix: string,

@@ -46,20 +46,24 @@ const intervalOf = (messagesPerMinute: number) => {
   return paceOf({ ...session, settings: { ...session.settings, messagesPerMinute } }, start, null).intervalMs ?? 0
 }
 
-/** A sender that has something to send at once: waits as it is told, and a little longer; returns when each message left. */
+/**
+ * A sender that has something to send at once: waits as it is told, and a little longer; returns when each message left. `lostMs`: for so long
+ * what was granted could not leave, as when the store is away or the answer was lost; then it is asked for again.
+ */
 async function sendFor(
   rate: number,
   burst: number,
-  options: { ms: number; pauses: number[]; lateMs: number[]; ackMs?: number[] },
+  options: { ms: number; pauses: number[]; lateMs: number[]; ackMs?: number[]; lostMs?: number[] },
 ): Promise<number[]> {
   const prefix = newPrefix()
   const acks = new AckTimes()
   const arrived: number[] = []
   let now = start
   let sentCount = 0
+  let messageId = newId('msg')
+  let lostMs: number | null = null
   const next = (values: readonly number[]) => values[sentCount % values.length] ?? 0
   while (now < start + options.ms) {
-    const messageId = newId('msg')
     const intervalMs = jittered(intervalOf(rate), messageId)
     const { recipient } = request()
     const sentBefore = acks.sentBefore(now)
@@ -67,6 +71,12 @@ async function sendFor(
     const answer = await reserve(redis, prefix, request({ messageId, intervalMs, burst, previous }), now)
     if (answer.kind !== 'granted') {
       now += answer.waitMs + next(options.lateMs)
+      continue
+    }
+    lostMs ??= next(options.lostMs ?? [0])
+    if (lostMs > 0) {
+      now += lostMs
+      lostMs = 0
       continue
     }
     const nextAt = now + answer.waitMs
@@ -77,6 +87,8 @@ async function sendFor(
     arrived.push(now)
     now = Math.max(now, nextAt) + next(options.lateMs) + next(options.pauses)
     sentCount += 1
+    messageId = newId('msg')
+    lostMs = null
   }
   return arrived
 }
@@ -103,20 +115,41 @@ test('never more than the rate and the burst in any minute, whatever the pauses,
   )
 })
 
+test('nor when what was granted could not leave for a while and is granted again', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 120 }),
+      fc.integer({ min: 1, max: 10 }),
+      fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 5 }),
+      fc.array(fc.integer({ min: 1, max: 90_000 }), { minLength: 1, maxLength: 3 }),
+      async (rate, burst, lateMs, outagesMs) => {
+        // After each outage more than a minute in which everything goes well.
+        const lostMs = outagesMs.flatMap((ms) => [ms, ...Array.from({ length: rate + burst + 3 }, () => 0)])
+        const left = await sendFor(rate, burst, { ms: 5 * minute, pauses: [0], lateMs, ackMs: [7, 30, 12], lostMs })
+        expect(mostInAMinute(left)).toBeLessThanOrEqual(rate + burst - 1)
+      },
+    ),
+    { numRuns: 30 },
+  )
+})
+
 test.each([6, 20, 60, 600, 1_200])('at %i a minute at least 97 % of the rate is used when there is work', async (rate) => {
   const ms = rate > 100 ? 2 * minute : 10 * minute
-  const left = await sendFor(rate, 1, { ms, pauses: [0], lateMs: [1, 3, 12, 2], ackMs: [7, 30, 12] })
+  const left = await sendFor(rate, 1, { ms, pauses: [0], lateMs: [1, 3, 12, 2], ackMs: [7, 30, 12], lostMs: [0, 0, 4] })
   expect(left.length / (rate * (ms / minute))).toBeGreaterThanOrEqual(0.97 - 1 / rate / (ms / minute))
   expect(mostInAMinute(left)).toBeLessThanOrEqual(rate)
 })
 
-test('a message is granted again for nothing, and the next one still waits', async () => {
+test('a message that could not leave is granted again without a second slot, and the next one waits for it', async () => {
   const prefix = newPrefix()
   const first = request({ intervalMs: 1_000 })
   await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 1_000, burst: 1, rampSince: null, isNew: false }, start - 5_000)
   expect(await reserve(redis, prefix, first, start)).toMatchObject({ kind: 'granted' })
-  expect(await reserve(redis, prefix, first, start + 1)).toEqual({ kind: 'granted', waitMs: 0 })
-  expect(await reserve(redis, prefix, request({ intervalMs: 1_000 }), start + 1)).toMatchObject({ kind: 'session' })
+  expect(await reserve(redis, prefix, first, start + 1)).toEqual({ kind: 'granted', waitMs: 800 })
+  expect(await reserve(redis, prefix, first, start + 40_000)).toEqual({ kind: 'granted', waitMs: 800 })
+  const next = request({ intervalMs: 1_000 })
+  expect(await reserve(redis, prefix, next, start + 40_001)).toEqual({ kind: 'session', waitMs: 799 })
+  expect(await reserve(redis, prefix, next, start + 40_800)).toMatchObject({ kind: 'granted' })
 })
 
 test('missing state counts as just sent, burst and all, for the session and for every recipient', async () => {

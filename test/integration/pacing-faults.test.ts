@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { pino } from 'pino'
+import { sleep } from '../../src/platform/clock.ts'
+import { AppError } from '../../src/platform/errors.ts'
 import { requeueStranded } from '../../src/messages/requeue-stranded.ts'
 import { acceptTo, ids, stored, timed } from '../support/paced-rig.ts'
 import type { TestRedis } from '../support/redis.ts'
@@ -92,4 +94,24 @@ test('a worker killed with messages held back: the next one knows of them, keeps
     expect(frames.indexOf(messages[first]!.whatsappId)).toBeLessThan(frames.indexOf(messages[second]!.whatsappId))
   }
   expect(await stored(rig, stranger)).toMatchObject({ status: 'queued', heldBy: 'new_contacts' })
+})
+
+test('the store goes away between a grant and the message’s leaving: the next one does not follow at once', async () => {
+  await rig.configure({ messagesPerMinute: 60 })
+  const { messages } = rig.store
+  let failedAt = Infinity
+  const take: typeof messages.take = async (input, describe) => {
+    if (client.frames.length !== 1 || failedAt < Infinity) return messages.take(input, describe)
+    failedAt = performance.now() + 1_200
+    await sleep(1_200)
+    throw new AppError('store_unavailable')
+  }
+  const { drain } = await rig.hold(1, { messages: { ...messages, take } })
+  const { client, times } = timed()
+  drain.attach(client)
+  const accepted = await acceptTo(rig, [1, 2, 3])
+  await rig.allReach('sent', accepted)
+  expect(ids(client.frames)).toEqual(ids(accepted))
+  // The second one was granted again later than this; an interval of 1,015 ms, less what a slot may be used late.
+  expect(times[2]).toBeGreaterThan(failedAt + 1_010 - 210)
 })
