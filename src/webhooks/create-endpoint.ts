@@ -3,7 +3,7 @@ import { AppError } from '../platform/errors.ts'
 import { newId } from '../platform/id.ts'
 import type { EndpointRecord, EndpointStore } from '../store/event-store.ts'
 import { checkEvents, checkHeaders, rotationMs } from './endpoint.ts'
-import { openSecrets, sealHeaders, sealSecret } from './endpoint-secrets.ts'
+import { openFormerSecrets, openSecrets, sealFormerSecrets, sealHeaders, sealSecret } from './endpoint-secrets.ts'
 import { guardUrl, type GuardPolicy } from './guard-url.ts'
 import type { SecretBox } from './secret-box.ts'
 import { newWebhookSecret } from './sign.ts'
@@ -110,7 +110,7 @@ const maxFormerSecrets = 3
 const maxRotationTries = 5
 
 /**
- * A new secret; for 24 hours deliveries are signed with the old one too, and with those before it that still are.
+ * A new secret; for 24 hours deliveries are signed with the old one too, and with those before it whose own 24 hours are not over.
  * @throws AppError `not_found`, `credentials_unreadable`, `conflict` when others rotate all the time
  */
 export async function rotateSecret(deps: EndpointDeps, id: string): Promise<NewEndpoint> {
@@ -119,11 +119,13 @@ export async function rotateSecret(deps: EndpointDeps, id: string): Promise<NewE
     const current = await deps.endpoints.get(id)
     if (!current) throw new AppError('not_found')
     const now = Date.now()
-    const former = openSecrets(deps.secretBox, current, now).slice(0, maxFormerSecrets)
+    const until = now + rotationMs
+    const [retired = ''] = openSecrets(deps.secretBox, current, now)
+    const former = [{ secret: retired, until }, ...openFormerSecrets(deps.secretBox, current, now)]
     const changes = {
       sealedSecret: sealSecret(deps.secretBox, id, secret),
-      sealedPreviousSecret: sealSecret(deps.secretBox, id, ...former),
-      previousSecretUntil: now + rotationMs,
+      sealedPreviousSecret: sealFormerSecrets(deps.secretBox, id, former.slice(0, maxFormerSecrets)),
+      previousSecretUntil: until,
       updatedAt: now,
     }
     const endpoint = await deps.endpoints.update(id, changes, current.sealedSecret)

@@ -3,9 +3,19 @@ import type { EndpointRecord } from '../store/event-store.ts'
 import { secretContext, type SecretBox } from './secret-box.ts'
 import { signingKey } from './sign.ts'
 
-/** One, or those before it that are still good, a line each. */
-export function sealSecret(box: SecretBox, endpointId: string, ...secrets: string[]): Uint8Array {
-  return box.seal(secretContext(endpointId, 'secret'), Buffer.from(secrets.join('\n')))
+/** A secret that was rotated away, and until when it goes on signing. */
+export interface FormerSecret {
+  secret: string
+  until: number
+}
+
+export function sealSecret(box: SecretBox, endpointId: string, secret: string): Uint8Array {
+  return box.seal(secretContext(endpointId, 'secret'), Buffer.from(secret))
+}
+
+/** A line each, the newest first; its end after the secret, where a version that knows of none does not look. */
+export function sealFormerSecrets(box: SecretBox, endpointId: string, former: readonly FormerSecret[]): Uint8Array {
+  return sealSecret(box, endpointId, former.map(({ secret, until }) => `${secret} ${until}`).join('\n'))
 }
 
 /** Null when there are none. */
@@ -31,8 +41,18 @@ export function openSigningKeys(box: SecretBox, endpoint: EndpointRecord, now: n
 
 /** The same as text. @throws AppError `credentials_unreadable` */
 export function openSecrets(box: SecretBox, endpoint: EndpointRecord, now: number): string[] {
-  const sealed = [endpoint.sealedSecret]
-  if (endpoint.sealedPreviousSecret && (endpoint.previousSecretUntil ?? 0) > now) sealed.push(endpoint.sealedPreviousSecret)
-  const context = secretContext(endpoint.id, 'secret')
-  return sealed.flatMap((bytes) => box.open(context, bytes).toString().split('\n'))
+  const current = box.open(secretContext(endpoint.id, 'secret'), endpoint.sealedSecret).toString()
+  return [current, ...openFormerSecrets(box, endpoint, now).map(({ secret }) => secret)]
+}
+
+/** Those that still sign at `now`. @throws AppError `credentials_unreadable` */
+export function openFormerSecrets(box: SecretBox, endpoint: EndpointRecord, now: number): FormerSecret[] {
+  const end = endpoint.previousSecretUntil ?? 0
+  if (!endpoint.sealedPreviousSecret || end <= now) return []
+  const lines = box.open(secretContext(endpoint.id, 'secret'), endpoint.sealedPreviousSecret).toString().split('\n')
+  const former = lines.map((line) => {
+    const [secret = '', until] = line.split(' ')
+    return { secret, until: until === undefined ? end : Number(until) } // those of an older version have one end together
+  })
+  return former.filter(({ until }) => until > now)
 }

@@ -20,7 +20,7 @@ export interface EndpointView {
   disabledReason: string | null
   failingSince: string | null
   lastSuccessAt: string | null
-  /** Both secrets sign until then. */
+  /** The secret before this one signs until then too. */
   previousSecretUntil: string | null
   breaker: BreakerView | null
   createdAt: string
