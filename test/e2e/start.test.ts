@@ -1,5 +1,5 @@
 // `npm start` and `npm run dev` as people use them: start, Ctrl-C, nothing left; start again on the same data; restart on change.
-import { readFile, readdir, mkdtemp, rm, utimes } from 'node:fs/promises'
+import { appendFile, readFile, readdir, mkdtemp, rm, stat, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -90,13 +90,18 @@ test('starts, stops in order on Ctrl-C, leaves nothing, and starts again on what
     expect(await readFile(join(dataDir, 'logs', `${name}.log`), 'utf8'), name).not.toMatch(/"level":"(error|fatal)"/)
   }
 
-  const second = start('start')
+  const apiLog = join(dataDir, 'logs', 'api.log')
+  await appendFile(apiLog, `${'-'.repeat(1024 ** 2)}\n`)
+  const second = start('start', { UJUMBE_LOG_FILE_MEGABYTES: '1' })
   await waitFor('it is ready again', ready, 60_000, 250)
+  await waitFor('a log that has grown is put aside', () => stat(`${apiLog}.1`).catch(() => undefined), 30_000, 250)
   const answer = await fetch(`http://127.0.0.1:${port}/v1/sessions`, { headers })
   expect(((await answer.json()) as { data: { displayName: string }[] }).data).toMatchObject([{ displayName: 'Kept' }])
   second.child.kill('SIGTERM')
   expect(await second.ended, second.printed()).toBe(0)
   expect(await processes()).toEqual([])
+  const lastLines = (await readFile(apiLog, 'utf8')).trim().split('\n').slice(-3)
+  expect(lastLines.map((line) => JSON.parse(line) as object)).toContainEqual(expect.objectContaining({ msg: 'process.stopped' }))
 })
 
 test('a configuration that cannot work is refused in one sentence', { timeout: 60_000 }, async () => {
