@@ -10,7 +10,8 @@ import { startBenchRedis } from './rig/redis.ts'
 const sessions = 50
 const rounds = 4
 const perRound = 1_000
-const warmUp = 1_000
+/** Until about then both still compile what they run. */
+const warmUp = 5_000
 const concurrency = 32
 const port = 40_000 + Math.floor(Math.random() * 10_000)
 

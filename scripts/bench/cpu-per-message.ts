@@ -8,6 +8,8 @@ import { createFleetEndpoint } from './rig/fleet-endpoint.ts'
 const sessions = 50
 const perSession = 15
 const rounds = 2
+/** Every process compiles what it runs during its first two thousand messages. */
+const warmUp = 50
 /** Queued, sending, sent, delivered. */
 const eventsPerMessage = 4
 
@@ -18,7 +20,7 @@ export const cpuPerMessage: Figure = {
   async run({ provisioned, dir, say }) {
     return sideBySide({ provisioned, dir, workers: 1 }, async ({ product, connect, send }) => {
       await connect(sessions)
-      await send(4, 1)
+      await send(warmUp, 1)
       const quiet = await send(perSession, rounds)
       say(`${quiet.product.messages} messages by each`)
       const receiver = await startWebhookReceiver()

@@ -11,7 +11,7 @@ const rounds = 2
 const perRound = 800
 const perRatedRound = 1_200
 /** Before the first size: until then every process still compiles what it runs. */
-const warmUp = 800
+const warmUp = 3_000
 
 export const messages: Figure = {
   name: 'messages',
