@@ -83,7 +83,7 @@ ${limits.join('\n')}
 whenever the score or its strongest reason changes, and at least every five minutes. Samples older than an hour are put together to one in ten
 minutes, those older than a day to one an hour, and after seven days they are removed. What remains of several is the worst of them.
 
-Delivery rate and acknowledgement times come from the newest messages (100 for the score, 1,000 for the signals shown).
+Delivery rate and acknowledgement times come from the messages acknowledged last (100 for the score, 1,000 for the signals shown).
 `
 }
 

@@ -6,7 +6,7 @@ import { readLiveSession } from '../sessions/live-session.ts'
 import { unheardKey } from '../sessions/session-keys.ts'
 import type { SessionRecord } from '../store/session-store.ts'
 import type { Store } from '../store/store.ts'
-import { ackedLimit } from './acked-cache.ts'
+import { ackedLimit, lastAcked } from './acked-cache.ts'
 import { connectedJustNow } from './heartbeats.ts'
 import { connectionPeriods } from './connected-time.ts'
 import { levelOf, scoreOf, type HealthReason } from './score.ts'
@@ -74,11 +74,10 @@ export async function readHealth(deps: HealthDeps, session: SessionRecord, windo
 
 async function readFacts({ store, redis, prefix }: HealthDeps, session: SessionRecord, now: number): Promise<SessionFacts> {
   const deps = { redis, prefix }
-  const [live, [history], works, acked, unheardAt] = await Promise.all([
+  const [live, [history], { work, acked }, unheardAt] = await Promise.all([
     readLiveSession(deps, session.id),
     readConnectionHistories(deps, [session.id]),
-    store.health.work([session.id], now),
-    store.health.acked(session.id, mostMessages),
+    readMessages(store, session.id, now),
     redis.hget(unheardKey(prefix), session.id),
   ])
   const heardAt = live.holder === null ? null : (live.lastTrafficAt ?? connectedJustNow(session, now))
@@ -91,9 +90,19 @@ async function readFacts({ store, redis, prefix }: HealthDeps, session: SessionR
     unheardSince: isUnheard ? Number(unheardAt ?? now) : null,
     heardAt,
     history: { reconnects: [], actions: [], ...history, changes: knownChanges(session, history?.changes ?? []) },
-    work: works.get(session.id) ?? { revision: 0, depth: 0, oldestQueuedAt: null, readySince: null, sendingSince: null },
+    work,
     acked,
   }
+}
+
+async function readMessages(
+  { health }: HealthDeps['store'],
+  id: string,
+  now: number,
+): Promise<Pick<SessionFacts, 'work' | 'acked'>> {
+  const work = (await health.work([id], now)).get(id)
+  if (work) return { work, acked: await lastAcked(health, id, work.revision, mostMessages) }
+  return { work: { revision: 0, depth: 0, oldestQueuedAt: null, readySince: null, sendingSince: null }, acked: [] }
 }
 
 /** Notes are kept for a week after the last one: a session without any has been connected since before. */

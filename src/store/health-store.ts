@@ -36,6 +36,7 @@ export interface FleetHealth {
 
 /** An outbound message that WhatsApp has acknowledged. */
 export interface AckedMessage {
+  id: string
   /** The chat's canonical JID. */
   recipient: string
   sendingAt: number
@@ -57,6 +58,8 @@ export interface HealthStore {
   traffic(sessionId: string, after: number, until: number): Promise<{ sentCount: number; receivedCount: number }>
   /** For operators; `limit` bounds `sickest`. */
   overview(now: number, limit: number): Promise<FleetHealth>
-  /** Newest accepted first. */
-  acked(sessionId: string, limit: number): Promise<AckedMessage[]>
+  /** Which messages were sent (acknowledged) between two revisions of its work, the second included: their ids, last sent first. */
+  sent(sessionId: string, after: number, until: number, limit: number): Promise<string[]>
+  /** As they are now, in the order given; without those that are gone. */
+  acked(sessionId: string, ids: readonly string[]): Promise<AckedMessage[]>
 }

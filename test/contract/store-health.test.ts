@@ -73,23 +73,48 @@ describeStores('health', (t) => {
     expect(await seen()).toEqual({ levels: { critical: 2 }, sickest: [ids.removed, ids.paused].toSorted() })
   })
 
-  test('what was acknowledged, newest accepted first, and whether it arrived', async () => {
+  test('what was acknowledged between two revisions, last sent first, whenever it was accepted; and whether it arrived', async () => {
     const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
-    const outcomes = ['sent', 'delivered', 'read', 'failed', 'sent'] as const
-    for (const [i, to] of outcomes.entries()) {
-      const { id: messageId } = await accept(id, { createdAt: 1_000 * i })
-      await take(id, messageId, 10_000 * i)
-      if (to !== 'failed') await t.store.messages.advance(id, messageId, { to: 'sent', at: 10_000 * i + 50 }, tellsNothing)
-      await t.store.messages.advance(id, messageId, { to, at: 10_000 * i + 90 }, tellsNothing)
+    const revision = async () => (await t.store.health.work([id], 0)).get(id)?.revision ?? NaN
+    const send = async (message: MessageRecord, at: number) => {
+      await take(id, message.id, at)
+      await t.store.messages.advance(id, message.id, { to: 'sent', at: at + 50 }, tells('message.sent'))
     }
-    await accept(id, { createdAt: 99_000 })
+    // The bulk one is accepted first and leaves last.
+    const bulk = await accept(id, { createdAt: 1_000, priority: 'bulk', recipient: '254700000001@s.whatsapp.net' })
+    const [read, plain, failed] = [
+      await accept(id, { createdAt: 2_000 }),
+      await accept(id, { createdAt: 3_000 }),
+      await accept(id, { createdAt: 4_000 }),
+    ]
     await accept(other)
-    const { recipient } = newMessage(id)
-    const one = (i: number, isDelivered: boolean) => ({ recipient, sendingAt: 10_000 * i, sentAt: 10_000 * i + 50, isDelivered })
-    const all = [one(4, false), one(2, true), one(1, true), one(0, false)]
-    expect(await t.store.health.acked(id, 10)).toEqual(all)
-    expect(await t.store.health.acked(id, 2)).toEqual(all.slice(0, 2))
-    expect(await t.store.health.acked(other, 10)).toEqual([])
+    await send(read, 10_000)
+    await send(plain, 20_000)
+    await take(id, failed.id, 25_000)
+    await t.store.messages.advance(id, failed.id, { to: 'failed', at: 25_090 }, tells('message.failed'))
+    const middle = await revision()
+    await t.store.messages.advance(id, read.id, { to: 'read', at: 26_000 }, tells('message.read'))
+    await send(bulk, 30_000)
+    const end = await revision()
+    const { health } = t.store
+    expect(await health.sent(id, 0, end, 10)).toEqual([bulk.id, plain.id, read.id])
+    expect(await health.sent(id, 0, end, 2)).toEqual([bulk.id, plain.id])
+    expect(await health.sent(id, 0, middle, 10)).toEqual([plain.id, read.id])
+    expect(await health.sent(id, middle, end, 10)).toEqual([bulk.id])
+    expect(await health.sent(other, 0, end, 10)).toEqual([])
+    const one = ({ id: messageId, recipient }: MessageRecord, at: number, isDelivered: boolean) => ({
+      id: messageId,
+      recipient,
+      sendingAt: at,
+      sentAt: at + 50,
+      isDelivered,
+    })
+    expect(await health.acked(id, [bulk.id, failed.id, read.id, 'msg_none', plain.id])).toEqual([
+      one(bulk, 30_000, false),
+      one(read, 10_000, true),
+      one(plain, 20_000, false),
+    ])
+    expect(await health.acked(other, [bulk.id])).toEqual([])
   })
 
   test('what was sent and received between two revisions of its work', async () => {

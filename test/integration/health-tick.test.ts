@@ -12,7 +12,7 @@ import {
 import { reconnectsKey, trafficKey, workersKey } from '../../src/sessions/session-keys.ts'
 import type { PublishedEvent } from '../../src/store/event-store.ts'
 import type { SessionRecord } from '../../src/store/session-store.ts'
-import { newSession } from '../support/records.ts'
+import { newMessage, newSession, tells } from '../support/records.ts'
 import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { openTestSqlite, type TestStore } from '../support/store.ts'
 
@@ -99,6 +99,44 @@ test('a connected session that no worker reports is ill only after a while, whic
   await heard(id)
   await newScorer().tick(signal)
   expect(await redis.hget(`${prefix}:fleet:unheard`, id)).toBeNull()
+})
+
+test('a queue that moves is not called stalled because later messages passed it long ago', async () => {
+  const id = await addSession({ lastConnectedAt: Date.now() - 24 * 3_600_000, createdAt: Date.now() - 24 * 3_600_000 })
+  await heard(id)
+  const { messages, health, sessions } = testStore.store
+  await sessions.raiseEpoch(id, 1)
+  const minute = 60_000
+  const now = Date.now()
+  let count = 0
+  const accept = async (createdAt: number, priority: 'high' | 'bulk') => {
+    count += 1
+    const message = newMessage(id, { createdAt, priority, recipient: `2547${String(count).padStart(8, '0')}@s.whatsapp.net` })
+    await messages.accept({ message, idempotency: null, maxQueueDepth: 1_000, now: createdAt }, tells('message.queued'))
+    return message.id
+  }
+  const send = async (messageId: string, at: number) => {
+    await messages.take({ sessionId: id, id: messageId, epoch: 1, now: at }, tells('message.sending'))
+    await messages.advance(id, messageId, { to: 'sent', at: at + 300 }, tells('message.sent'))
+    await messages.advance(id, messageId, { to: 'delivered', at: at + 900 }, tells('message.delivered'))
+  }
+  const campaign: string[] = []
+  for (let i = 0; i < 40; i += 1) campaign.push(await accept(now - 180 * minute + i, 'bulk'))
+  for (let i = 0; i < 110; i += 1) {
+    const at = now - 40 * minute + i * 8_000
+    await send(await accept(at, 'high'), at + 50)
+  }
+  const scorer = newScorer()
+  await scorer.tick(signal)
+  expect(await healthOf(id)).toMatchObject({ reason: { code: 'queue_stalled' } })
+  await send(campaign[0] ?? '', now - 3_000)
+  // One that remembers, and one that does not.
+  for (const each of [scorer, newScorer()]) {
+    await sessions.setHealth(id, { score: 50, level: 'recovering', reason: null, at: now - 60_000 }, () => [])
+    await each.tick(signal)
+    expect(await healthOf(id)).toMatchObject({ score: 100, level: 'healthy', reason: null })
+  }
+  expect((await health.latest(id))?.signals).toMatchObject({ stalledSeconds: 0, queueDepth: 39 })
 })
 
 test('more sessions than a page are all scored, in a few commands', async () => {

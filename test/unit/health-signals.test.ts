@@ -35,6 +35,7 @@ function facts(
 
 const history = (parts: Partial<SessionFacts['history']>) => ({ changes: [], reconnects: [], actions: [], ...parts })
 const acked = (sentAt: number, latencyMs = 100, isDelivered = true) => ({
+  id: `msg_${sentAt}`,
   recipient: '254711000001@s.whatsapp.net',
   sendingAt: sentAt - latencyMs,
   sentAt,

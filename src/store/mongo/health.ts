@@ -60,19 +60,30 @@ export function createHealth(db: MongoDatabase): HealthStore {
 
     overview: (now, limit) => db.read(() => overviewOf(db, now, limit)),
 
-    acked: (sessionId, limit) =>
+    sent: (sessionId, after, until, limit) =>
+      db.read(async () => {
+        const found = await db.models.events
+          .find({ sessionId, sequence: { $gt: after, $lte: until }, type: 'message.sent' }, { 'data.message.id': 1 })
+          .sort({ sequence: -1 })
+          .limit(limit)
+          .lean<{ data: { message: { id: string } } }[]>()
+        return found.map(({ data }) => data.message.id)
+      }),
+
+    acked: (sessionId, ids) =>
       db.read(async () => {
         const found = await db.models.messages
-          .find(
-            { sessionId, status: { $in: ['sent', 'delivered', 'read', 'played'] } },
-            { status: 1, recipient: 1, reachedAt: 1 },
-          )
-          .sort({ createdAt: -1, _id: -1 })
-          .limit(limit)
+          .find({ _id: { $in: ids }, sessionId }, { status: 1, recipient: 1, reachedAt: 1 })
           .lean()
-        return found.flatMap(({ status, recipient, reachedAt: { sending, sent } }) =>
-          sent === undefined ? [] : [{ recipient, sendingAt: sending ?? sent, sentAt: sent, isDelivered: status !== 'sent' }],
-        )
+        const byId = new Map(found.map((doc) => [doc._id, doc]))
+        return ids.flatMap((id) => {
+          const doc = byId.get(id)
+          if (!doc) return []
+          const { status, recipient, reachedAt } = doc
+          const { sent: sentAt, sending: sendingAt = sentAt } = reachedAt
+          if (sentAt === undefined || sendingAt === undefined) return []
+          return [{ id, recipient, sendingAt, sentAt, isDelivered: status !== 'sent' }]
+        })
       }),
   }
 }

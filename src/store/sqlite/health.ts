@@ -68,7 +68,19 @@ export function createHealth(db: SqliteDatabase): HealthStore {
 
     overview: (now, limit) => db.read(() => overviewOf(db, now, limit)),
 
-    acked: (sessionId, limit) => db.read(() => listAcked(db, sessionId, limit)),
+    sent: (sessionId, after, until, limit) =>
+      db.read(() =>
+        // The plus keeps to the index by session, which has the type of each event too.
+        db
+          .sql(
+            `SELECT data ->> '$.message.id' AS id FROM events
+             WHERE session_id = ? AND sequence > ? AND sequence <= ? AND +type = 'message.sent' ORDER BY sequence DESC LIMIT ?`,
+          )
+          .all(sessionId, after, until, limit)
+          .map(({ id }) => String(id)),
+      ),
+
+    acked: (sessionId, ids) => db.read(() => listAcked(db, sessionId, ids)),
   }
 }
 
@@ -134,24 +146,17 @@ function earlier(known: number | null, other: unknown): number | null {
   return known === null ? other : Math.min(known, other)
 }
 
-/** The newest of each status are found in the index alone; only those that are wanted are read. */
-function listAcked(db: SqliteDatabase, sessionId: string, limit: number): AckedMessage[] {
-  const newest = db.sql('SELECT n, created_at FROM messages WHERE session_id = ? AND status = ? ORDER BY created_at DESC LIMIT ?')
-  const found = ['sent', 'delivered', 'read', 'played']
-    .flatMap((status) => newest.all(sessionId, status, limit) as { n: number; created_at: number }[])
-    .toSorted((a, b) => b.created_at - a.created_at || b.n - a.n)
-    .slice(0, limit)
-    .map(({ n }) => n)
+function listAcked(db: SqliteDatabase, sessionId: string, ids: readonly string[]): AckedMessage[] {
   const wanted = db.sql(
-    `SELECT n, status, recipient, reached_at ->> 'sending' AS sending_at, reached_at ->> 'sent' AS sent_at FROM messages
-     WHERE n IN (SELECT value FROM json_each(?))`,
+    `SELECT id, status, recipient, reached_at ->> 'sending' AS sending_at, reached_at ->> 'sent' AS sent_at FROM messages
+     WHERE id IN (SELECT value FROM json_each(?)) AND session_id = ?`,
   )
-  const rows = new Map(wanted.all(JSON.stringify(found)).map((row) => [row['n'], row]))
-  return found.flatMap((n) => {
-    const { status, recipient, sending_at: sendingAt, sent_at: sentAt } = rows.get(n) ?? {}
+  const rows = new Map(wanted.all(JSON.stringify(ids), sessionId).map((row) => [row['id'], row]))
+  return ids.flatMap((id) => {
+    const { status, recipient, sending_at: sendingAt, sent_at: sentAt } = rows.get(id) ?? {}
     if (typeof sentAt !== 'number') return []
     const handedOverAt = typeof sendingAt === 'number' ? sendingAt : sentAt
-    return [{ recipient: String(recipient), sendingAt: handedOverAt, sentAt, isDelivered: status !== 'sent' }]
+    return [{ id, recipient: String(recipient), sendingAt: handedOverAt, sentAt, isDelivered: status !== 'sent' }]
   })
 }
 
