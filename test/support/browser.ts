@@ -73,3 +73,11 @@ export async function expectAccessible(page: Page, where: string): Promise<void>
   const width = page.viewportSize()?.width ?? 0
   expect(await page.evaluate('document.documentElement.scrollWidth'), `${where} fits ${width} pixels`).toBeLessThanOrEqual(width)
 }
+
+/** As when another tab comes to the front, or this one does: a browser without a screen never hides a page by itself. */
+export async function setHidden(page: Page, isHidden: boolean): Promise<void> {
+  await page.evaluate(`
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => ${isHidden} })
+    document.dispatchEvent(new Event('visibilitychange'))
+  `)
+}

@@ -1,6 +1,7 @@
-// Events as they happen, over one EventSource; where the stream is not to be had, pages live by their own refreshing.
+// Events as they happen, over one EventSource while the page is visible; where the stream is not to be had, pages live by their own refreshing.
 import { signal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
+import { isVisible } from './is-visible.ts'
 import type { LiveEvent } from './resources.ts'
 
 /** `polling`: no stream, so what is shown may be some seconds old. */
@@ -17,23 +18,28 @@ export function useLive(
   const handlers = useRef({ onEvent, onGap })
   handlers.current = { onEvent, onGap }
   const wanted = types.join(',')
+  const address = path !== null && isVisible.value ? `${path}?types=${encodeURIComponent(wanted)}` : null
+  const hasMissed = useRef(false)
 
   useEffect(() => {
-    if (path === null) return
+    if (address === null) {
+      hasMissed.current = true
+      return
+    }
     let source: EventSource | undefined
     let timer: ReturnType<typeof setTimeout> | undefined
-    let wasClosed = false
     const take = (message: MessageEvent<string>) => {
       const event = parse(message.data)
       if (event) handlers.current.onEvent(event)
     }
     const open = () => {
       liveState.value = 'connecting'
-      source = new EventSource(`${path}?types=${encodeURIComponent(wanted)}`)
+      source = new EventSource(address)
       source.addEventListener('open', () => {
         liveState.value = 'live'
-        if (wasClosed) handlers.current.onGap()
-        wasClosed = false
+        // One that the browser itself has opened again goes on where it was.
+        if (hasMissed.current) handlers.current.onGap()
+        hasMissed.current = false
       })
       source.addEventListener('error', () => {
         // The browser tries again by itself unless the answer was no stream at all.
@@ -41,7 +47,7 @@ export function useLive(
           liveState.value = 'connecting'
           return
         }
-        wasClosed = true
+        hasMissed.current = true
         liveState.value = 'polling'
         timer = setTimeout(open, reopenMs)
       })
@@ -53,7 +59,7 @@ export function useLive(
       source?.close()
       liveState.value = 'off'
     }
-  }, [path, wanted])
+  }, [address, wanted])
 }
 
 function parse(data: string): LiveEvent | null {

@@ -1,5 +1,6 @@
 // Pairing: a QR code that renews itself, or a code to type on the phone; and the way back in when a session has stopped.
 import { useEffect, useState } from 'preact/hooks'
+import { isVisible } from '../../api/is-visible.ts'
 import { Fault, request, requestText } from '../../api/request.ts'
 import type { Session } from '../../api/resources.ts'
 import { useTask } from '../../api/use-task.ts'
@@ -55,14 +56,16 @@ interface Shown {
 function QrCode({ path }: { path: string }) {
   const [shown, setShown] = useState<Shown>()
   const [fault, setFault] = useState<Fault>()
+  const isSeen = isVisible.value
   useEffect(() => {
+    if (!isSeen) return
     const ended = new AbortController()
     void renew(`${path}/qr`, ended.signal, (next, wrong) => {
       setShown(next)
       setFault(wrong)
     })
     return () => ended.abort()
-  }, [path])
+  }, [path, isSeen])
   return (
     <figure class="qr">
       {shown ? (
