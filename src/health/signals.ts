@@ -46,6 +46,7 @@ export interface SessionFacts {
     | 'status'
     | 'statusReason'
     | 'phoneNumber'
+    | 'lid'
     | 'restriction'
     | 'settings'
     | 'createdAt'
@@ -131,16 +132,19 @@ function recentReconnects(reconnects: ConnectionHistory['reconnects'], now: numb
 
 function deliverySignals({ acked, now, windowMs, session }: SessionFacts) {
   const since = now - windowMs
-  // What one writes to oneself is never reported as delivered.
-  const own = session.phoneNumber === null ? null : `${session.phoneNumber}@s.whatsapp.net`
   const inWindow = acked.filter(({ sentAt }) => sentAt > since)
-  const old = inWindow.filter(({ sentAt, recipient }) => sentAt <= now - deliveredWithinMs && recipient !== own)
+  const old = inWindow.filter(({ sentAt, recipient }) => sentAt <= now - deliveredWithinMs && isReported(recipient, session))
   const delivered = old.filter(({ isDelivered }) => isDelivered).length
   const latencies = inWindow.map(({ sendingAt, sentAt }) => sentAt - sendingAt).toSorted((a, b) => a - b)
   return {
     deliveryRate: old.length < fewestToTell ? null : Math.round((delivered / old.length) * 1_000) / 1_000,
     ackLatencyMsP95: latencies[Math.ceil(latencies.length * 0.95) - 1] ?? null,
   }
+}
+
+/** What one writes to oneself is never reported as delivered; receipts of a group's members say nothing of the whole group. */
+function isReported(recipient: string, { phoneNumber, lid }: SessionFacts['session']): boolean {
+  return !recipient.endsWith('@g.us') && recipient !== lid && recipient !== `${phoneNumber}@s.whatsapp.net`
 }
 
 /** From sockets that were replaced one after the other for want of acks, and from what is on its way now. */

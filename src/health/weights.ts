@@ -139,7 +139,7 @@ export const weights: readonly Weight[] = [
   {
     code: 'undelivered',
     meaning:
-      'Messages that WhatsApp acknowledged more than two minutes ago are not delivered. Some phones are always off, so one in five may be missing.',
+      'Messages that WhatsApp acknowledged more than two minutes ago are not delivered. Some phones are always off, so one in five may be missing. What goes to groups or to yourself does not count.',
     unit: 'percent not delivered',
     curve: [
       [20, 0],

@@ -135,9 +135,21 @@ describe('signals', () => {
     const old = Array.from({ length: 10 }, (_, i) => acked(now - 5 * minute - i, 100, i >= 4))
     expect(signalsOf(facts({ acked: [...fresh, ...old] })).deliveryRate).toBe(0.6)
     expect(signalsOf(facts({ acked: old.slice(0, 4) })).deliveryRate).toBeNull()
-    const toItself = facts({ acked: old })
-    toItself.session.phoneNumber = '254711000001'
-    expect(signalsOf(toItself).deliveryRate).toBeNull()
+  })
+
+  test('what is never reported as delivered says nothing: notes to the own number or LID, and what goes to groups', () => {
+    const to = (recipient: string) =>
+      Array.from({ length: 10 }, (_, i) => ({ ...acked(now - 5 * minute - i, 100, false), recipient }))
+    const rateOf = (recipient: string) => {
+      const given = facts({ acked: to(recipient) })
+      Object.assign(given.session, { phoneNumber: '254711000001', lid: '5555555@lid' })
+      return signalsOf(given).deliveryRate
+    }
+    for (const unreported of ['254711000001@s.whatsapp.net', '5555555@lid', '120363000000000001@g.us']) {
+      expect(rateOf(unreported)).toBeNull()
+    }
+    expect(rateOf('254711000002@s.whatsapp.net')).toBe(0)
+    expect(rateOf('6666666@lid')).toBe(0)
   })
 
   test('sockets replaced for want of acks make one row, which ends when it has been quiet, or goes on while the same send does', () => {
