@@ -2,6 +2,7 @@
 import { withDeadline } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { SendQueueDrain } from '../messages/drain-queue.ts'
+import { restrictionEnd } from '../messages/pacing.ts'
 import { recordLateAck, recordReceipt } from '../messages/record-receipt.ts'
 import { retryStore } from '../messages/retry-store.ts'
 import { storeInbound } from '../messages/store-inbound.ts'
@@ -48,7 +49,6 @@ export interface SocketEnd {
 
 /** From opening to logged in or the first QR code; Baileys has limits of its own, this one is for what they miss. */
 const handshakeMs = 45_000
-const restrictionMs = 3_600_000
 /** Flushing keys and saying goodbye; what hangs longer is left behind. */
 const closeMs = 6_000
 
@@ -160,12 +160,19 @@ export class SessionSocket {
       },
       lateAck: (update) => recordLateAck(deps, record.id, update),
       traffic: () => undefined,
-      restricted: ({ untilMs }) =>
-        this.#guarded('restricted', () => {
-          const restriction = { reason: 'reach_out_restricted', until: untilMs ?? Date.now() + restrictionMs }
-          return state.note({ restriction }, describeRestriction)
-        }),
+      restricted: ({ untilMs }) => this.#guarded('restricted', () => this.#restricted(untilMs)),
     }
+  }
+
+  /** Told once: Baileys asks WhatsApp by itself after a refusal, we ask too, and one that stands may be refused again. */
+  async #restricted(untilMs: number | null): Promise<void> {
+    const { record, state } = this.#deps
+    const now = Date.now()
+    const until = restrictionEnd(untilMs, now)
+    const known = record.restriction?.until ?? 0
+    if (known > now && (until !== untilMs || until === known)) return
+    record.restriction = { reason: 'reach_out_restricted', until }
+    await state.note({ restriction: record.restriction }, describeRestriction)
   }
 
   /** Handlers must not throw: what cannot be written ends the socket, unless the lease has ended and with it everything. */
@@ -242,6 +249,7 @@ export class SessionSocket {
     await retryStore(() => store.messages.forgetContacts(lease.sessionId, lease.epoch), this.#deps)
     record.lid = null
     record.pushName = null
+    record.restriction = null
     return { restriction: null, pushName: null }
   }
 }

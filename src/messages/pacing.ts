@@ -137,6 +137,14 @@ export function isRestricted(facts: Pick<PacingFacts, 'recipient' | 'contact'>, 
   return facts.contact?.firstInboundAt == null
 }
 
+/** WhatsApp does not always say until when, or says a time that has passed: a refusal means that new contacts are closed all the same. */
+const defaultRestrictionMs = 3_600_000
+
+/** When a restriction ends that WhatsApp has just shown to be in force. */
+export function restrictionEnd(untilMs: number | null, now: number): number {
+  return untilMs !== null && Number.isFinite(untilMs) && untilMs > now ? untilMs : now + defaultRestrictionMs
+}
+
 /** Strangers count against the day, but for messages that cannot wait. */
 export function countsAsNewContact(
   facts: Pick<PacingFacts, 'recipient' | 'contact' | 'priority'>,

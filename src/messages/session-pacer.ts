@@ -16,6 +16,7 @@ import {
   jittered,
   nextDayWithRoom,
   paceOf,
+  restrictionEnd,
   type Hold,
   type Pace,
 } from './pacing.ts'
@@ -42,7 +43,6 @@ export type Admission =
 
 /** A session's settings and health are read again after this time, should a wake-up have been lost. */
 const freshMs = 10_000
-const defaultRestrictionMs = 3_600_000
 const strangersFreshMs = 60_000
 
 export class SessionPacer {
@@ -91,7 +91,7 @@ export class SessionPacer {
 
   /** WhatsApp refused a message to somebody new (463). */
   restrict(untilMs: number | null): void {
-    this.#restrictedUntil = Math.max(this.#restrictedUntil, untilMs ?? Date.now() + defaultRestrictionMs)
+    this.#restrictedUntil = Math.max(this.#restrictedUntil, restrictionEnd(untilMs, Date.now()))
   }
 
   /** Before each message: one read every few seconds, and nothing else unless the session is paced. True when holds were ended. */

@@ -148,6 +148,33 @@ test('after a 463 nobody new is written to until the time it gives; that message
   expect(client.frames.filter(({ whatsappId }) => whatsappId === rejected.whatsappId)).toHaveLength(1)
 })
 
+test.each([
+  ['that has passed', () => Date.now() - 60_000],
+  ['that is no time', () => Number.NaN],
+])('after a 463 with an end %s nobody new is written to for an hour', async (_, untilMs) => {
+  const { drain } = await rig.hold(1)
+  const { client } = timed(() => ({
+    kind: 'rejected',
+    code: 'reach_out_restricted',
+    detail: 'closed',
+    ackError: 463,
+    untilMs: untilMs(),
+  }))
+  drain.attach(client)
+  const startedAt = Date.now()
+  const [refused, ...others] = (await acceptTo(rig, [1, 2, 3, 4])) as [MessageRecord, ...MessageRecord[]]
+  await rig.allReach('failed', [refused])
+  for (const other of others) {
+    const held = await waitFor('it is held', async () => {
+      const message = await stored(rig, other)
+      return message.heldUntil !== null && message
+    })
+    expect(held).toMatchObject({ status: 'queued', heldBy: 'restriction' })
+    expect(held.heldUntil).toBeGreaterThanOrEqual(startedAt + 3_600_000)
+  }
+  expect(client.frames).toHaveLength(1)
+})
+
 test('a restriction that is stored binds the next holder, without any pacing, but not what a session sends to itself', async () => {
   await rig.store.sessions.raiseEpoch(rig.sessionId, 1)
   const restriction = { reason: 'reach_out_restricted', until: Date.now() + 60_000 }
