@@ -13,7 +13,7 @@ import { deadLetterQueueName } from '../webhooks/dead-letter-queue.ts'
 import { firstAttemptQueueName, replayQueueName, retryQueueName } from '../webhooks/delivery-queue.ts'
 
 interface MetricsDeps {
-  store: Pick<Store, 'sessions' | 'deliveries' | 'health' | 'ping'>
+  store: Pick<Store, 'sessions' | 'deliveries' | 'endpoints' | 'health' | 'ping'>
   /** A 'producer' connection. */
   redis: Redis
   prefix: string
@@ -61,6 +61,11 @@ export function createMetrics(deps: MetricsDeps): HttpMetrics {
 
   const sessions = gauge('sessions', 'Sessions by status.', ['status'])
   const deliveries = gauge('webhook_deliveries', 'Deliveries kept, by status.', ['status'])
+  const endpoints = gauge(
+    'webhook_endpoints',
+    'Endpoints by state: enabled, disabled (it failed, or said that it is gone), off (asked for).',
+    ['state'],
+  )
   const levels = gauge(
     'sessions_by_health',
     'Scored sessions by level of health, without those that are off because somebody asked for it.',
@@ -84,16 +89,18 @@ export function createMetrics(deps: MetricsDeps): HttpMetrics {
   )
 
   const inStore: Reading = {
-    values: [sessions, deliveries, levels, scores, unfinished, oldest],
+    values: [sessions, deliveries, endpoints, levels, scores, unfinished, oldest],
     read: async () => {
-      const [byStatus, kept, overview] = await Promise.all([
+      const [byStatus, kept, byState, overview] = await Promise.all([
         store.sessions.countByStatus(),
         store.deliveries.countByStatus(),
+        store.endpoints.countByState(),
         store.health.overview(Date.now(), sickestCount),
       ])
       return () => {
         for (const [status, count] of Object.entries(byStatus)) sessions.set({ status }, count)
         for (const [status, count] of Object.entries(kept)) deliveries.set({ status }, count)
+        for (const [state, count] of Object.entries(byState)) endpoints.set({ state }, count)
         for (const { level } of healthLevels) levels.set({ level }, overview.levels[level] ?? 0)
         for (const { sessionId, score } of overview.sickest) scores.set({ session_id: sessionId }, score)
         for (const [status, count] of Object.entries(overview.unfinished)) unfinished.set({ status }, count)

@@ -116,6 +116,11 @@ export interface EndpointRecord {
   updatedAt: number
 }
 
+/** `off`: because somebody asked for it; `disabled`: by us, with a reason that says why. */
+export type EndpointState = 'enabled' | 'disabled' | 'off'
+/** The `disabledReason` of those that are off. */
+export const offReason = 'requested'
+
 /** What the master key seals of an endpoint. */
 export type SealedFields = Pick<EndpointRecord, 'sealedSecret' | 'sealedHeaders' | 'sealedPreviousSecret'>
 
@@ -136,8 +141,16 @@ export interface EndpointStore {
   ): Promise<EndpointRecord | null>
   /** Puts other bytes in the place of the sealed ones, while these are still stored; false when not. Nothing else changes. */
   reseal(id: string, from: SealedFields, to: SealedFields): Promise<boolean>
-  /** Disables it once; null when it was disabled already. The describe'd events go to the endpoint's session when it has one. */
-  disable(id: string, reason: string, at: number, describe: Describe<EndpointRecord>): Promise<Outcome<EndpointRecord> | null>
+  /**
+   * Disables it once; null when it was disabled already. The describe'd events stand under the endpoint's session, those of a fleet-wide one
+   * under `sessionId`: whose delivery it was.
+   */
+  disable(
+    id: string,
+    change: { reason: string; at: number; sessionId: string },
+    describe: Describe<EndpointRecord>,
+  ): Promise<Outcome<EndpointRecord> | null>
+  countByState(): Promise<Record<EndpointState, number>>
   /** Removes it with its deliveries. */
   remove(id: string): Promise<boolean>
 }

@@ -1,5 +1,6 @@
 // The replay tick: walks the event log for each running replay and makes deliveries, no faster than they are made use of.
 import type { Log } from '../platform/log.ts'
+import { isForFleetOnly } from '../store/endpoint-pattern.ts'
 import {
   firstAttemptGraceMs,
   type EndpointStore,
@@ -126,7 +127,9 @@ async function readOn(
       limit: pageSize,
       ...(sessionId === null ? {} : { sessionId }),
     })
-    const events = page.events.filter(({ at }) => at >= since && at <= until)
+    const events = page.events.filter(
+      (event) => event.at >= since && event.at <= until && (sessionId === null || !isForFleetOnly(event)),
+    )
     place = page.next
     const isOver = !page.hasMore
     if (events.length > 0 || isOver || pages === maxPagesOfStep || signal.aborted) return { events, place, isOver, pages }

@@ -1,7 +1,7 @@
 // Creates and changes endpoints: address checked by the guard, secrets sealed before they reach the store.
 import { AppError } from '../platform/errors.ts'
 import { newId } from '../platform/id.ts'
-import type { EndpointRecord, EndpointStore } from '../store/event-store.ts'
+import { offReason, type EndpointRecord, type EndpointStore } from '../store/event-store.ts'
 import { checkEvents, checkHeaders, rotationMs } from './endpoint.ts'
 import { openFormerSecrets, openSecrets, sealFormerSecrets, sealHeaders, sealSecret } from './endpoint-secrets.ts'
 import { guardUrl, type GuardPolicy } from './guard-url.ts'
@@ -94,7 +94,7 @@ export async function editEndpoint(deps: EndpointDeps, id: string, changes: Endp
     next.failingSince = null
   }
   if (changes.enabled === true) Object.assign(next, { enabled: true, disabledReason: null, failingSince: null })
-  if (changes.enabled === false) Object.assign(next, { enabled: false, disabledReason: 'requested' })
+  if (changes.enabled === false) Object.assign(next, { enabled: false, disabledReason: offReason })
   return deps.endpoints.update(id, next)
 }
 

@@ -167,8 +167,8 @@ async function record(
     'webhook.attempted',
   )
   if (next.status === 'dead') deps.deadLetters.add(delivery.id, { endpointId: delivery.endpointId, reason: next.deadReason })
-  if (isGone) await deps.history.disable(delivery.endpointId, 'gone', now)
+  if (isGone) await deps.history.disable(delivery.endpointId, delivery.sessionId, 'gone', now)
   else if (succeeded) await deps.history.succeeded(endpoint.record, now)
-  else await deps.history.failed(endpoint.record, now)
+  else await deps.history.failed(endpoint.record, delivery.sessionId, now)
   return { outcome: next.status }
 }

@@ -28,19 +28,19 @@ export class EndpointHistory {
     if (endpoint.failingSince !== null) this.deps.readyEndpoints.forget(endpoint.id)
   }
 
-  async failed(endpoint: EndpointRecord, at: number): Promise<void> {
+  async failed(endpoint: EndpointRecord, sessionId: string, at: number): Promise<void> {
     if (endpoint.failingSince === null) {
       this.noted.delete(endpoint.id)
       await this.deps.endpoints.update(endpoint.id, { failingSince: at })
       this.deps.readyEndpoints.forget(endpoint.id)
     } else if (at - endpoint.failingSince >= failingLimitMs) {
-      await this.disable(endpoint.id, 'failing_for_5_days', at)
+      await this.disable(endpoint.id, sessionId, 'failing_for_5_days', at)
     }
   }
 
-  /** Once; `webhook.disabled` tells the session's other endpoints. */
-  async disable(endpointId: string, reason: string, at: number): Promise<void> {
-    const outcome = await this.deps.endpoints.disable(endpointId, reason, at, (after) => [
+  /** Once; `webhook.disabled` tells the others that hear of that session. */
+  async disable(endpointId: string, sessionId: string, reason: string, at: number): Promise<void> {
+    const outcome = await this.deps.endpoints.disable(endpointId, { reason, at, sessionId }, (after) => [
       { type: 'webhook.disabled', data: { endpoint: endpointView(after) } },
     ])
     this.deps.readyEndpoints.forget(endpointId)

@@ -1,6 +1,6 @@
 // Reads the event log for whoever comes back to it: nothing is missed unnoticed.
 import { AppError } from '../platform/errors.ts'
-import { matchesEvent } from '../store/endpoint-pattern.ts'
+import { isForFleetOnly, matchesEvent } from '../store/endpoint-pattern.ts'
 import { eventTypes, type EventStore, type EventType, type LogPage } from '../store/event-store.ts'
 
 interface ReadInput {
@@ -22,7 +22,7 @@ export async function readEvents(events: Pick<EventStore, 'read'>, input: ReadIn
     ...(types === null ? {} : { types }),
   })
   if (page.oldestPlace !== null) throw new AppError('cursor_expired', undefined, { oldestCursor: page.oldestPlace })
-  return page
+  return sessionId === null ? page : { ...page, events: page.events.filter((event) => !isForFleetOnly(event)) }
 }
 
 /**

@@ -60,6 +60,7 @@ test.skipIf(!mongoUrl)('no question about the whole fleet reads the whole of a c
   expect(await store.deliveries.countByStatus(endpoint.id)).toMatchObject({ pending: 2, succeeded: 0 })
   await store.deliveries.listDueEndpoints({ now: 9e12, limit: 1 })
   await store.sessions.countByStatus()
+  await store.endpoints.countByState()
   await store.messages.promoteDue(1, 1, tellsNothing)
   await store.messages.expireDue(1, 1, tellsNothing)
   await store.messages.listSessionsWithStale(9e12, 1)
@@ -76,7 +77,7 @@ test.skipIf(!mongoUrl)('no question about the whole fleet reads the whole of a c
     return !indexes.some((index) => isOfUse(index, question))
   })
   expect(new Set(questions.map(({ collection }) => collection))).toEqual(
-    new Set(['messages', 'deliveries', 'events', 'replays', 'healthSamples']),
+    new Set(['messages', 'deliveries', 'endpoints', 'events', 'replays', 'healthSamples']),
   )
   expect(offending).toEqual([])
 })

@@ -5,9 +5,11 @@ import {
   type AttemptRecord,
   type DeliveryAttempt,
   type DeliveryRecord,
+  type Describe,
   type EndpointRecord,
+  type Outcome,
 } from '../../src/store/event-store.ts'
-import { newEndpoint, newSession, tells, tellsNothing } from '../support/records.ts'
+import { newEndpoint, newSession, tellsNothing } from '../support/records.ts'
 import { createHeldSession } from '../support/store.ts'
 import { describeStores } from '../support/store-kinds.ts'
 
@@ -55,19 +57,44 @@ describeStores('webhooks', (t) => {
     expect(await t.store.deliveries.countByStatus(fleet.id)).toEqual({ pending: 0, succeeded: 0, failed: 0, dead: 0 })
   })
 
-  test('an endpoint is disabled once, and its session is told', async () => {
-    const id = await createHeldSession(t.store)
+  test('an endpoint is disabled once, and those are told that may see it', async () => {
+    const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
     const endpoint = newEndpoint({ sessionId: id })
-    const fleet = newEndpoint()
-    for (const each of [endpoint, fleet]) await t.store.endpoints.create(each)
-    const disabled = await t.store.endpoints.disable(endpoint.id, 'gone', 5, tells('webhook.disabled'))
+    const rest = [newEndpoint({ sessionId: id }), newEndpoint(), newEndpoint()]
+    const [own = '', fleet = '', otherFleet = ''] = rest.map((each) => each.id)
+    for (const each of [endpoint, ...rest]) await t.store.endpoints.create(each)
+    const tellsEndpoint: Describe<EndpointRecord> = ({ sessionId }) => [
+      { type: 'webhook.disabled', data: { endpoint: { sessionId } } },
+    ]
+    const gone = { reason: 'gone', at: 5, sessionId: id }
+    const toldTo = (outcome: Outcome<EndpointRecord> | null) =>
+      outcome?.published.flatMap(({ deliveries }) => deliveries.map(({ endpointId }) => endpointId))
+
+    const disabled = await t.store.endpoints.disable(endpoint.id, { ...gone, sessionId: other }, tellsEndpoint)
     expect(disabled).toMatchObject({
       record: { enabled: false, disabledReason: 'gone', updatedAt: 5 },
-      published: [{ event: { type: 'webhook.disabled', sessionId: id }, deliveries: [{ endpointId: fleet.id }] }],
+      published: [{ event: { type: 'webhook.disabled', sessionId: id } }],
     })
-    expect(await t.store.endpoints.disable(endpoint.id, 'gone', 6, tells('webhook.disabled'))).toBeNull()
-    expect(await t.store.endpoints.disable(fleet.id, 'gone', 6, tells('webhook.disabled'))).toMatchObject({ published: [] })
-    expect(await t.store.endpoints.disable('whk_none', 'gone', 6, tells('webhook.disabled'))).toBeNull()
+    expect(new Set(toldTo(disabled))).toEqual(new Set([own, fleet, otherFleet]))
+    expect(await t.store.endpoints.disable(endpoint.id, { ...gone, at: 6 }, tellsEndpoint)).toBeNull()
+    expect(await t.store.endpoints.disable('whk_none', gone, tellsEndpoint)).toBeNull()
+
+    const disabledFleet = await t.store.endpoints.disable(fleet, gone, tellsEndpoint)
+    expect(disabledFleet?.published).toMatchObject([{ event: { type: 'webhook.disabled', sessionId: id, sequence: 2 } }])
+    expect(toldTo(disabledFleet)).toEqual([otherFleet])
+    expect(await t.store.endpoints.disable(otherFleet, { ...gone, sessionId: 'ses_gone' }, tellsEndpoint)).toMatchObject({
+      record: { enabled: false },
+      published: [],
+    })
+  })
+
+  test('endpoints are counted by state: what somebody switched off is not ill', async () => {
+    const states = [{}, {}, { enabled: false, disabledReason: 'requested' }, { enabled: false, disabledReason: 'gone' }]
+    expect(await t.store.endpoints.countByState()).toEqual({ enabled: 0, disabled: 0, off: 0 })
+    for (const each of [...states, { enabled: false, disabledReason: 'failing_for_5_days' }]) {
+      await t.store.endpoints.create(newEndpoint(each))
+    }
+    expect(await t.store.endpoints.countByState()).toEqual({ enabled: 2, disabled: 2, off: 1 })
   })
 
   test('what is sealed is replaced while it is still what was read, and nothing else changes', async () => {

@@ -4,10 +4,11 @@ import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
 import { BreakerStates } from '../../src/webhooks/breaker-state.ts'
 import { createDeliveryQueue } from '../../src/webhooks/delivery-queue.ts'
 import { breakerDefaults } from '../../src/webhooks/endpoint-breaker.ts'
+import { runDeliveries } from '../../src/webhooks/run-deliveries.ts'
 import { makeSession, startTestApi, type TestApi } from '../support/api.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { waitFor } from '../support/wait.ts'
-import { silentLog } from '../support/webhooks.ts'
+import { loopbackAllowed, silentLog } from '../support/webhooks.ts'
 
 let api: TestApi
 let receiver: Receiver
@@ -176,6 +177,44 @@ describe('a breaker', () => {
     await states.succeed(hook.id, true)
     expect([await metric('open'), await metric('half-open')]).toEqual([0, 0])
   })
+})
+
+test('that a fleet-wide endpoint was disabled is told to the admin and to nobody of the session whose delivery it was', async () => {
+  const made = await post('/v1/webhooks', { url: `${receiver.url}/fleet`, events: ['message.*'] }, api.adminKey)
+  const other = (await post('/v1/webhooks', { url: receiver.url, events: ['webhook.*'] }, api.adminKey)).body
+  const own = (await post('/v1/webhooks', { url: receiver.url, events: ['*'] })).body
+  receiver.answerWith((request) => ({ status: request.path.endsWith('/fleet') ? 410 : 204 }))
+  const worker = connectRedis(api.redis.target, 'worker', silentLog)
+  const { store, prefix, secretBox } = api
+  const running = runDeliveries({ store, redis: worker, prefix, secretBox, guardPolicy: loopbackAllowed, log: silentLog })
+  try {
+    const [message] = await store.events.append(session.id, [{ type: 'message.sent', data: {} }])
+    const delivery = message?.deliveries.find(({ endpointId }) => endpointId === made.body.id)
+    const queue = createDeliveryQueue(worker, prefix)
+    await queue.add(delivery?.id ?? '', { endpointId: made.body.id, attempt: 0 })
+    await queue.close()
+    const told = await waitFor('the other fleet-wide endpoint is told', () =>
+      receiver.received.find(({ event }) => event.type === 'webhook.disabled'),
+    )
+    expect(told.event).toMatchObject({
+      sessionId: session.id,
+      data: { endpoint: { id: made.body.id, sessionId: null, enabled: false, disabledReason: 'gone' } },
+    })
+    const types = async (path: string, key: string) =>
+      (await get(path, key)).body.data.map(({ type, sessionId }: { type: string; sessionId: string }) => [type, sessionId])
+    expect(await types('/v1/events?types=webhook.disabled&limit=200', api.adminKey)).toContainEqual([
+      'webhook.disabled',
+      session.id,
+    ])
+    expect(await types('/v1/events?limit=200', session.key)).not.toContainEqual(['webhook.disabled', session.id])
+    expect(await types(`/v1/webhooks/${own.id}/deliveries`, session.key)).toHaveLength(1)
+    expect(await types(`/v1/webhooks/${other.id}/deliveries`, api.adminKey)).toHaveLength(1)
+    expect((await get('/metrics', api.adminKey)).text).toMatch(/^ujumbe_webhook_endpoints\{state="disabled"\} 1$/m)
+  } finally {
+    await running.close(1_000)
+    await closeRedis(worker)
+    for (const { id } of [made.body, other]) await api.call('DELETE', `/v1/webhooks/${id}`, { key: api.adminKey })
+  }
 })
 
 test('secrets and header values appear in no answer after the first, and in no log', async () => {

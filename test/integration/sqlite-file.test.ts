@@ -133,6 +133,7 @@ async function askEverything(store: Store): Promise<void> {
   await store.keys.remove(id, 'x')
   for (const query of [{ sessionId: id }, { sessionId: null }, {}]) await store.endpoints.list({ limit: 1, ...query })
   await store.endpoints.update(endpoint.id, {})
+  await store.endpoints.countByState()
   const { data } = await store.deliveries.list({ endpointId: endpoint.id, limit: 1 })
   await store.deliveries.list({ endpointId: endpoint.id, limit: 1, status: 'dead' })
   const attempt = { at: 1, status: 1, durationMs: 1, error: null, answer: null }

@@ -242,7 +242,7 @@ describe('an endpoint', () => {
 
   test('starts afresh when it is enabled again', async () => {
     const { id } = await bench.endpoint(receiver)
-    await bench.store.endpoints.disable(id, 'gone', Date.now(), () => [])
+    await bench.store.endpoints.disable(id, { reason: 'gone', at: Date.now(), sessionId: bench.sessionId }, () => [])
     const deps = { endpoints: bench.store.endpoints, secretBox: bench.secretBox, guardPolicy: loopbackAllowed }
     await editEndpoint(deps, id, { enabled: true, url: `${receiver.url}/new` })
     await Promise.all((await bench.publish([draft(1)])).map(ended))

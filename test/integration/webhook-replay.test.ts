@@ -213,6 +213,16 @@ describe('a replay', () => {
     expect([await tick(), await tick()]).toEqual([0, 150])
   })
 
+  test('of a session’s own endpoint leaves out what tells of fleet-wide ones', async () => {
+    const told = (sessionId: string | null): EventDraft => ({ type: 'webhook.disabled', data: { endpoint: { sessionId } } })
+    await past([told(null), told(bench.sessionId)])
+    await listen()
+    await replay()
+    expect(await tick()).toBe(1)
+    await waitFor('it has come', () => receiver.delivered.size === 1)
+    expect(receiver.received[0]?.event.data).toEqual(told(bench.sessionId).data)
+  })
+
   test('of a fleet-wide endpoint takes the events of all sessions', async () => {
     await past(many(3))
     await listen()

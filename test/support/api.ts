@@ -17,6 +17,7 @@ import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
 import { KeyRing } from '../../src/store/key-ring.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { StreamSettings } from '../../src/webhooks/event-streams.ts'
+import type { SecretBox } from '../../src/webhooks/secret-box.ts'
 import { startTestRedis, type TestRedis } from './redis.ts'
 import { openTestSqlite } from './store.ts'
 import { waitFor } from './wait.ts'
@@ -47,6 +48,7 @@ export interface TestApi {
   storePath: string
   redis: TestRedis
   prefix: string
+  secretBox: SecretBox
   /** Everything that was logged. */
   logged(): string
   /** Checks the answer against the table before it returns it. */
@@ -66,11 +68,12 @@ export async function startTestApi(options: { allowedNetworks?: string[]; stream
   const prefix = 'uj'
   const adminKey = newSecret('uj_admin_')
   const stopping = new AbortController()
+  const secretBox = new KeyRing([randomBytes(32)], log)
   const deps = createHttpDeps({
     config: { redisPrefix: prefix, webhookAllowedNetworks: options.allowedNetworks ?? ['127.0.0.0/8'] },
     store: testStore.store,
     redis: connection,
-    secretBox: new KeyRing([randomBytes(32)], log),
+    secretBox,
     adminKey,
     log,
     stopping: stopping.signal,
@@ -90,6 +93,7 @@ export async function startTestApi(options: { allowedNetworks?: string[]; stream
     storePath: testStore.path,
     redis,
     prefix,
+    secretBox,
     logged: () => lines.join(''),
     call: async (method, path, callOptions = {}) => {
       const answer = await send(server.port, method, path, callOptions)

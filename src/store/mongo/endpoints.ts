@@ -1,6 +1,6 @@
 // Webhook endpoints in MongoDB.
 import { decodeCursor, toPage } from '../cursor.ts'
-import type { EndpointRecord, EndpointStore, SealedFields } from '../event-store.ts'
+import { offReason, type EndpointRecord, type EndpointStore, type SealedFields } from '../event-store.ts'
 import type { MongoDatabase } from './database.ts'
 import type { EventPlaces } from './event-places.ts'
 import { publish } from './outbox.ts'
@@ -49,7 +49,7 @@ export function createEndpoints(db: MongoDatabase, places: EventPlaces): Endpoin
         return modifiedCount === 1
       }),
 
-    disable: async (id, reason, at, describe) => {
+    disable: async (id, { reason, at, sessionId }, describe) => {
       const outcome = await db.transact(id, async (session) => {
         const found = await endpoints
           .findOneAndUpdate(
@@ -60,12 +60,21 @@ export function createEndpoints(db: MongoDatabase, places: EventPlaces): Endpoin
           .lean()
         if (!found) return null
         const record = toEndpoint(found)
-        const published = record.sessionId === null ? [] : await publish(db, session, record.sessionId, describe(record))
-        return { record, published }
+        return { record, published: await publish(db, session, record.sessionId ?? sessionId, describe(record)) }
       })
       places.soon()
       return outcome
     },
+
+    countByState: () =>
+      db.read(async () => {
+        const [enabled, notEnabled, off] = await Promise.all([
+          endpoints.countDocuments({ enabled: true }),
+          endpoints.countDocuments({ enabled: false }),
+          endpoints.countDocuments({ enabled: false, disabledReason: offReason }),
+        ])
+        return { enabled, disabled: Math.max(0, notEnabled - off), off }
+      }),
 
     remove: (id) =>
       db.write(async () => {

@@ -9,6 +9,7 @@ const steps: readonly ((models: Models) => Promise<void>)[] = [
   createCollections,
   createCollections,
   createCollections,
+  createCollections,
 ]
 
 /** @throws AppError `configuration` when the database is newer than this version of the product */

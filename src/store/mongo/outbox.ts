@@ -1,7 +1,7 @@
 // Events and the deliveries they call for, written inside the transaction of the change they tell of.
 import type { ClientSession } from 'mongoose'
 import { newId } from '../../platform/id.ts'
-import { matchesEvent } from '../endpoint-pattern.ts'
+import { isForFleetOnly, matchesEvent } from '../endpoint-pattern.ts'
 import { firstAttemptGraceMs, type EventDraft, type PublishedEvent } from '../event-store.ts'
 import type { MongoDatabase } from './database.ts'
 import type { CountersDoc, DeliveryDoc, EventDoc } from './schemas.ts'
@@ -57,11 +57,11 @@ async function insertEvents(
   }))
   await db.models.events.insertMany(events, { session })
   const listening = await db.models.endpoints
-    .find({ sessionId: { $in: [sessionId, null] }, enabled: true }, { events: 1 }, { session })
+    .find({ sessionId: { $in: [sessionId, null] }, enabled: true }, { sessionId: 1, events: 1 }, { session })
     .lean()
   const deliveries = events.flatMap((event) =>
     listening
-      .filter((endpoint) => matchesEvent(endpoint.events, event.type))
+      .filter((endpoint) => matchesEvent(endpoint.events, event.type) && (endpoint.sessionId === null || !isForFleetOnly(event)))
       .map((endpoint) =>
         newDelivery(
           {

@@ -227,7 +227,11 @@ export const collections = {
       createdAt: number,
       updatedAt: number,
     },
-    indexes: [[{ sessionId: 1, createdAt: -1, _id: -1 }], [{ createdAt: -1, _id: -1 }]],
+    indexes: [
+      [{ sessionId: 1, createdAt: -1, _id: -1 }],
+      [{ createdAt: -1, _id: -1 }],
+      [{ enabled: 1, disabledReason: 1 }],
+    ],
   },
   deliveries: {
     fields: {

@@ -1,6 +1,6 @@
 // Webhook endpoints in SQLite.
 import { decodeCursor, toPage } from '../cursor.ts'
-import type { EndpointRecord, EndpointStore } from '../event-store.ts'
+import { offReason, type EndpointRecord, type EndpointState, type EndpointStore } from '../event-store.ts'
 import type { SqliteDatabase } from './database.ts'
 import { publish } from './outbox.ts'
 
@@ -57,14 +57,24 @@ export function createEndpoints(db: SqliteDatabase): EndpointStore {
         return changes === 1
       }),
 
-    disable: (id, reason, at, describe) =>
+    disable: (id, { reason, at, sessionId }, describe) =>
       db.write(() => {
         const endpoint = find(id)
         if (!endpoint?.enabled) return null
         const after: EndpointRecord = { ...endpoint, enabled: false, disabledReason: reason, updatedAt: at }
         saveEndpoint(db, after)
-        const published = after.sessionId === null ? [] : publish(db, after.sessionId, describe(after))
-        return { record: after, published }
+        return { record: after, published: publish(db, after.sessionId ?? sessionId, describe(after)) }
+      }),
+
+    countByState: () =>
+      db.read(() => {
+        const enabled = db.sql('SELECT count(*) AS count FROM endpoints WHERE enabled = 1').get()
+        const reasons = db.sql(
+          'SELECT disabled_reason AS reason, count(*) AS count FROM endpoints WHERE enabled = 0 GROUP BY disabled_reason',
+        )
+        const counts: Record<EndpointState, number> = { enabled: Number(enabled?.['count']), disabled: 0, off: 0 }
+        for (const { reason, count } of reasons.all()) counts[reason === offReason ? 'off' : 'disabled'] += Number(count)
+        return counts
       }),
 
     remove: async (id) => {

@@ -1,6 +1,6 @@
 // Events and the deliveries they call for, written inside the transaction of the change they tell of.
 import { newId } from '../../platform/id.ts'
-import { matchesEvent } from '../endpoint-pattern.ts'
+import { isForFleetOnly, matchesEvent } from '../endpoint-pattern.ts'
 import { firstAttemptGraceMs, type EventDraft, type NewDelivery, type PublishedEvent } from '../event-store.ts'
 import type { Lane } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -53,7 +53,8 @@ export function insertEvents(
       .sql('INSERT INTO events (id, session_id, sequence, type, at, data) VALUES (?, ?, ?, ?, ?, ?)')
       .run(id, sessionId, sequence, draft.type, at, JSON.stringify(draft.data))
     const event = { id, sessionId, sequence, type: draft.type, at, data: draft.data, cursor: String(lastInsertRowid) }
-    const wanted = listening.filter(({ patterns }) => matchesEvent(patterns, draft.type))
+    const isHidden = isForFleetOnly(draft)
+    const wanted = listening.filter(({ patterns, isOwn }) => matchesEvent(patterns, draft.type) && !(isOwn && isHidden))
     const deliveries = wanted.map(({ endpointId }) => {
       const delivery = { eventId: id, endpointId, sessionId, eventType: draft.type, nextAttemptAt: at + firstAttemptGraceMs }
       return { id: insertDelivery(db, delivery, at), endpointId }
@@ -81,11 +82,12 @@ export function insertDelivery(db: SqliteDatabase, delivery: NewDelivery, at: nu
   return id
 }
 
-function listeningEndpoints(db: SqliteDatabase, sessionId: string): { endpointId: string; patterns: string[] }[] {
+function listeningEndpoints(db: SqliteDatabase, sessionId: string): { endpointId: string; isOwn: boolean; patterns: string[] }[] {
   const own = db.sql('SELECT id, events FROM endpoints WHERE session_id = ? AND enabled = 1').all(sessionId)
   const fleetWide = db.sql('SELECT id, events FROM endpoints WHERE session_id IS NULL AND enabled = 1').all()
-  return [...own, ...fleetWide].map((row) => ({
+  return [...own, ...fleetWide].map((row, i) => ({
     endpointId: row['id'] as string,
+    isOwn: i < own.length,
     patterns: JSON.parse(row['events'] as string) as string[],
   }))
 }
