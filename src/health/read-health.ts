@@ -1,6 +1,7 @@
 // The health of one session as the API shows it: scored now, with the signals and the history of the window asked for.
 import type { Redis } from 'ioredis'
 import { isoTime } from '../platform/clock.ts'
+import { readFleetWait } from '../messages/pacing-script.ts'
 import { readConnectionHistories, type ConnectionChange } from '../sessions/connection-history.ts'
 import { readLiveSession } from '../sessions/live-session.ts'
 import { unheardKey } from '../sessions/session-keys.ts'
@@ -11,7 +12,7 @@ import { connectedJustNow } from './heartbeats.ts'
 import { connectionPeriods } from './connected-time.ts'
 import { levelOf, scoreOf, type HealthReason } from './score.ts'
 import { scoreWindowMs } from './score-sessions.ts'
-import { connectionWindow, signalsOf, type HealthSignals, type SessionFacts } from './signals.ts'
+import { connectionWindow, isFleetBound, signalsOf, type HealthSignals, type SessionFacts } from './signals.ts'
 import { trafficOf } from './traffic-count.ts'
 import type { HealthLevel } from './weights.ts'
 
@@ -74,11 +75,12 @@ export async function readHealth(deps: HealthDeps, session: SessionRecord, windo
 
 async function readFacts({ store, redis, prefix }: HealthDeps, session: SessionRecord, now: number): Promise<SessionFacts> {
   const deps = { redis, prefix }
-  const [live, [history], { work, acked }, unheardAt] = await Promise.all([
+  const [live, [history], { work, acked }, unheardAt, fleetWaitMs] = await Promise.all([
     readLiveSession(deps, session.id),
     readConnectionHistories(deps, [session.id]),
     readMessages(store, session.id, now),
     redis.hget(unheardKey(prefix), session.id),
+    readFleetWait(redis, prefix),
   ])
   const heardAt = live.holder === null ? null : (live.lastTrafficAt ?? connectedJustNow(session, now))
   const isUnheard = session.status === 'connected' && heardAt === null
@@ -92,6 +94,7 @@ async function readFacts({ store, redis, prefix }: HealthDeps, session: SessionR
     history: { reconnects: [], actions: [], ...history, changes: knownChanges(session, history?.changes ?? []) },
     work,
     acked,
+    fleetBoundAt: isFleetBound(fleetWaitMs) ? now : null,
   }
 }
 

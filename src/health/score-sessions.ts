@@ -1,5 +1,6 @@
 // The health tick: walks all sessions in pages, scores each, keeps what changed and tells of new levels. It explains; it never acts.
 import type { Redis } from 'ioredis'
+import { readFleetWait } from '../messages/pacing-script.ts'
 import type { Log } from '../platform/log.ts'
 import { listTroubled, type ConnectionHistory } from '../sessions/connection-history.ts'
 import { describeHealth, describeNothing } from '../sessions/session-events.ts'
@@ -11,7 +12,7 @@ import { AckedCache } from './acked-cache.ts'
 import { ConnectionCache } from './connection-cache.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { levelOf, scoreOf } from './score.ts'
-import { signalsOf, type HealthSignals } from './signals.ts'
+import { isFleetBound, signalsOf, type HealthSignals } from './signals.ts'
 import { thinned } from './thin-history.ts'
 import { TrafficCount } from './traffic-count.ts'
 
@@ -45,6 +46,7 @@ export class SessionScorer {
   readonly #acked: AckedCache
   readonly #traffic: TrafficCount
   readonly #connections: ConnectionCache
+  #fleetBoundAt: number | null = null
   #thinnedTo = ''
   #thinStartedAt = 0
 
@@ -61,6 +63,7 @@ export class SessionScorer {
     const now = Date.now()
     const heartbeats = await Heartbeats.read(this.#deps, now)
     const troubled = await listTroubled(this.#deps, now - scoreWindowMs)
+    if (isFleetBound(await readFleetWait(this.#deps.redis, this.#deps.prefix))) this.#fleetBoundAt = now
     let count = 0
     for (let cursor: string | null | undefined; cursor !== null && !signal.aborted;) {
       const page = await store.sessions.list({ limit: pageSize, ...(cursor === undefined ? {} : { cursor }) })
@@ -98,6 +101,7 @@ export class SessionScorer {
         history: histories.get(session.id) ?? quietHistory(session, now),
         work,
         acked: await this.#acked.of(session.id, work, now),
+        fleetBoundAt: this.#fleetBoundAt,
       })
       const scored = { ...score(session, signals, histories.get(session.id) ?? noHistory, now), revision: work.revision }
       if (isDue(scored)) due.push(scored)

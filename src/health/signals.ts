@@ -61,6 +61,8 @@ export interface SessionFacts {
   history: ConnectionHistory
   work: SessionWork
   acked: readonly AckedMessage[]
+  /** When sessions were last seen to wait long for the limit of the whole fleet; null: not lately. */
+  fleetBoundAt: number | null
 }
 
 const minuteMs = 60_000
@@ -74,6 +76,8 @@ const ackTimeoutMs = 20_000
 const unackedGapMs = 2 * minuteMs
 const fullWeightMs = 10 * minuteMs
 const leastStalledMs = minuteMs
+/** Turns in the fleet are given out half a minute ahead; a session that waits for a minute does so only where they are nearly used up. */
+const boundFromMs = 10_000
 
 export function signalsOf(facts: SessionFacts): HealthSignals {
   const { now, windowMs, session, history, work } = facts
@@ -165,11 +169,17 @@ function unackedSignals({ now, history, work, session }: SessionFacts, { isConne
   return { unackedSeconds: seconds(now - Math.max(sendingSince, session.lastConnectedAt ?? 0)), unackedReconnects: 0 }
 }
 
-function stalledSeconds({ now, work, acked, session }: SessionFacts): number {
+/** Whether the limit of the whole fleet may keep a session waiting for so long that its queue looks stalled. `waitMs`: how far ahead turns are given out. */
+export function isFleetBound(waitMs: number): boolean {
+  return waitMs > boundFromMs
+}
+
+function stalledSeconds({ now, work, acked, session, fleetBoundAt }: SessionFacts): number {
   if (work.readySince === null) return 0
   const { messagesPerMinute } = session.settings
   const paceMs = messagesPerMinute === null ? 0 : (3 * minuteMs) / messagesPerMinute
-  const movedAt = Math.max(work.readySince, session.lastConnectedAt ?? 0, ...acked.map(({ sentAt }) => sentAt))
+  const sentAt = acked.map((message) => message.sentAt)
+  const movedAt = Math.max(work.readySince, session.lastConnectedAt ?? 0, fleetBoundAt ?? 0, ...sentAt)
   return seconds(Math.max(0, now - movedAt - Math.max(leastStalledMs, paceMs)))
 }
 

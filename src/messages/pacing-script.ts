@@ -184,6 +184,14 @@ export async function openPace(
   await openScript(redis, [paceKey(prefix, input.sessionId)], [allowance, input.rampSince ?? '', now])
 }
 
+/** How far ahead turns in the fleet are given out, in milliseconds; 0 while nobody waits for the fleet. Where it is far, many wait. */
+export async function readFleetWait(redis: Redis, prefix: string): Promise<number> {
+  const [turn, time] = (await redis.pipeline().get(fleetPaceKey(prefix)).time().exec()) ?? []
+  const [seconds, micros] = (time?.[1] ?? []) as unknown as [string, string]
+  const now = Number(seconds) * 1_000 + Number(micros) / 1_000
+  return turn?.[1] ? Math.max(0, Number(turn[1]) - now) : 0
+}
+
 /** For forecasts: one round trip, nothing is spent. */
 export async function readPace(
   redis: Redis,

@@ -2,7 +2,9 @@
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readHealth } from '../../src/health/read-health.ts'
 import { SessionScorer } from '../../src/health/score-sessions.ts'
+import { reserve } from '../../src/messages/pacing-script.ts'
 import {
   listTroubled,
   readConnectionHistories,
@@ -137,6 +139,39 @@ test('a queue that moves is not called stalled because later messages passed it 
     expect(await healthOf(id)).toMatchObject({ score: 100, level: 'healthy', reason: null })
   }
   expect((await health.latest(id))?.signals).toMatchObject({ stalledSeconds: 0, queueDepth: 39 })
+})
+
+test('a queue that waits for its turn in the fleet is not stalled; one that waits while others need not is', async () => {
+  const hour = 3_600_000
+  const id = await addSession({ lastConnectedAt: Date.now() - 24 * hour, createdAt: Date.now() - 24 * hour })
+  await heard(id)
+  const { messages, health } = testStore.store
+  const message = newMessage(id, { createdAt: Date.now() - hour })
+  await messages.accept({ message, idempotency: null, maxQueueDepth: 9, now: Date.now() }, tells('message.queued'))
+  const ask = (sessionId: string) =>
+    reserve(redis, prefix, {
+      sessionId,
+      messageId: `msg_${sessionId}`,
+      recipient: 'somebody',
+      intervalMs: null,
+      burst: 1,
+      recipientMs: null,
+      fleetIntervalMs: 1_000,
+      previous: null,
+    })
+  const stalled = async () => {
+    await newScorer().tick(signal)
+    return (await health.latest(id))?.signals['stalledSeconds']
+  }
+  const busy = Array.from({ length: 25 }, (_, i) => `ses_busy_${i}`)
+  for (const each of busy) await ask(each)
+  expect(await stalled()).toBe(0)
+  const view = await readHealth({ store: testStore.store, redis, prefix }, (await testStore.store.sessions.get(id))!, '1h')
+  expect(view.signals.stalledSeconds).toBe(0)
+  await redis.del(`${prefix}:fleet:pace`)
+  for (const each of busy.slice(0, 3)) await ask(each)
+  await testStore.store.sessions.setHealth(id, { score: 1, level: 'critical', reason: null, at: 0 }, () => [])
+  expect(await stalled()).toBeGreaterThan(3_000)
 })
 
 test('more sessions than a page are all scored, in a few commands', async () => {

@@ -29,6 +29,7 @@ function facts(
     history: { changes: [{ at: created, to: 'up' }], reconnects: [], actions: [] },
     work: { revision: 1, depth: 0, oldestQueuedAt: null, readySince: null, sendingSince: null },
     acked: [],
+    fleetBoundAt: null,
     ...rest,
   }
 }
@@ -180,6 +181,9 @@ describe('signals', () => {
     const slow = facts({ work, acked: [acked(now - 10 * minute)] })
     slow.session.settings.messagesPerMinute = 0.2
     expect(signalsOf(slow).stalledSeconds).toBe(0)
+    const waiting = { work, acked: [acked(now - 15 * minute)] }
+    expect(signalsOf(facts({ ...waiting, fleetBoundAt: now })).stalledSeconds).toBe(0)
+    expect(signalsOf(facts({ ...waiting, fleetBoundAt: now - 5 * minute })).stalledSeconds).toBe(240)
   })
 
   test('how long it is without a connection, by whoever noted it or by nobody', () => {
