@@ -1,15 +1,15 @@
 // The frame of every page: navigation, the state of the connection, and the sign-in in front of everything.
 import { LocationProvider, Route, Router, useLocation } from 'preact-iso'
-import { useEffect, useErrorBoundary, useState } from 'preact/hooks'
-import { lastAnswerAt, reachable, request, signedIn, signOut } from './api/request.ts'
+import { useEffect, useErrorBoundary } from 'preact/hooks'
+import { reachable, request, signedIn, signOut } from './api/request.ts'
 import { liveState } from './api/use-live.ts'
+import { staleLoads } from './api/use-load.ts'
 import { FleetPage } from './pages/fleet/fleet-page.tsx'
 import { SessionPage } from './pages/session/session-page.tsx'
 import { SessionsPage } from './pages/sessions/sessions-page.tsx'
 import { SignInPage } from './pages/sign-in-page.tsx'
-import { now } from './parts/clock.ts'
+import { Offline, Stale } from './parts/banners.tsx'
 import { Notices } from './parts/notice.tsx'
-import { atClock } from './parts/words.ts'
 
 /** Everything else on this host is a page of its own. */
 const ownPaths = /^\/(?:$|\?|sessions\/|fleet$)/
@@ -37,6 +37,7 @@ function Gate() {
       </a>
       <TopBar />
       <Offline />
+      <Stale />
       <main id="main" tabIndex={-1}>
         {signedIn.value === 'yes' && (
           <Router>
@@ -107,33 +108,13 @@ const liveWords = {
 } as const
 
 function LiveMark() {
-  const words = reachable.value ? liveWords[liveState.value] : null
+  const isFresh = reachable.value && staleLoads.value.length === 0
+  const words = isFresh ? liveWords[liveState.value] : null
   if (!words) return <span class="live" />
   return (
     <span class={`live ${liveState.value}`} title={words.title}>
       {words.label}
     </span>
-  )
-}
-
-/** What is on the screen stays, and says how old it is. */
-function Offline() {
-  const [since, setSince] = useState<number | null>(null)
-  const isAway = !reachable.value
-  useEffect(() => {
-    setSince(isAway ? lastAnswerAt.value : null)
-    if (!isAway) return
-    const timer = setInterval(() => void request('GET', '/livez').catch(() => undefined), 3_000)
-    return () => clearInterval(timer)
-  }, [isAway])
-  if (!isAway) return <div role="alert" />
-  return (
-    <div class="offline" role="alert">
-      <p>
-        <strong>Ujumbe does not answer.</strong>{' '}
-        {since === null || now.value < since ? 'Trying again…' : `What you see is from ${atClock(since)}. Trying again…`}
-      </p>
-    </div>
   )
 }
 

@@ -32,8 +32,9 @@ export class Fault extends Error {
 
 /** `unknown` until the first answer. The key itself is never kept: the browser holds a cookie that scripts cannot read. */
 export const signedIn = signal<'unknown' | 'yes' | 'no'>('unknown')
-/** When the API last answered anything; null while it does not answer. */
+/** Whether anything answers, be it only that it cannot. */
 export const reachable = signal(true)
+/** When the API last gave what it was asked for. */
 export const lastAnswerAt = signal<number | null>(null)
 
 const timeoutMs = 20_000
@@ -50,8 +51,10 @@ interface RequestOptions {
 export async function request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
   const response = await ask(method, path, options)
   const text = await response.text().catch(() => '')
-  if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T
-  throw faultOf(response, text)
+  if (!response.ok) throw faultOf(response, text)
+  const answer = (text === '' ? undefined : JSON.parse(text)) as T
+  if (path.startsWith('/v1/')) lastAnswerAt.value = Date.now()
+  return answer
 }
 
 /** The answer as text, with its headers. @throws Fault */
@@ -83,7 +86,6 @@ async function ask(method: string, path: string, { body, headers, signal: abort,
     throw new Fault('offline', 'Ujumbe does not answer. Check that it is running and that you are online.')
   }
   reachable.value = true
-  lastAnswerAt.value = Date.now()
   if (response.status === 401) signedIn.value = 'no'
   else if (path.startsWith('/v1/')) signedIn.value = 'yes'
   return response

@@ -1,4 +1,5 @@
 // Data of a page: loaded, kept fresh while somebody looks, and kept on the screen when a refresh fails.
+import { signal } from '@preact/signals'
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 import { Fault } from './request.ts'
 
@@ -6,7 +7,6 @@ export interface Loaded<T> {
   data: T | undefined
   /** Of the last try; the data before it stays. */
   fault: Fault | undefined
-  isLoading: boolean
   reload: () => void
   /** The same for events: however many come, one load a moment later. */
   reloadSoon: () => void
@@ -14,11 +14,27 @@ export interface Loaded<T> {
   patch: (change: (data: T) => T) => void
 }
 
+/** Data on the screen that the last try could not refresh. */
+interface StaleLoad {
+  fault: Fault
+  loadedAt: number
+  reload: () => void
+}
+
+export const staleLoads = signal<readonly StaleLoad[]>([])
+
+interface State<T> {
+  key: string
+  data?: T
+  loadedAt?: number
+  fault?: Fault | undefined
+}
+
 const soonMs = 700
 
 /** `key` names what is loaded: another key begins anew. `everyMs`: only while the page is visible. */
 export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T>, everyMs?: number): Loaded<T> {
-  const [state, setState] = useState<{ key: string; data?: T; fault?: Fault | undefined }>({ key })
+  const [state, setState] = useState<State<T>>({ key })
   const loadNow = useRef(load)
   loadNow.current = load
   const reloadNow = useRef<{ now: () => void; soon: () => void }>({ now: () => {}, soon: () => {} })
@@ -35,7 +51,7 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
       const mine = ++turn
       try {
         const data = await loadNow.current(ended.signal)
-        if (!ended.signal.aborted && mine === turn) setState({ key, data })
+        if (!ended.signal.aborted && mine === turn) setState({ key, data, loadedAt: Date.now() })
       } catch (error) {
         if (ended.signal.aborted || mine !== turn) return
         const fault = error instanceof Fault ? error : new Fault('refused', 'Something went wrong in this page. Reload it.')
@@ -58,11 +74,18 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
   }, [key, everyMs])
 
   const isCurrent = state.key === key
+  const reload = useCallback(() => reloadNow.current.now(), [])
+  const { fault, loadedAt } = state
+  useEffect(() => {
+    if (!isCurrent || fault === undefined || loadedAt === undefined) return
+    const stale = { fault, loadedAt, reload }
+    staleLoads.value = [...staleLoads.value, stale]
+    return () => void (staleLoads.value = staleLoads.value.filter((each) => each !== stale))
+  }, [isCurrent, fault, loadedAt])
   return {
     data: isCurrent ? state.data : undefined,
-    fault: isCurrent ? state.fault : undefined,
-    isLoading: !isCurrent || (state.data === undefined && state.fault === undefined),
-    reload: useCallback(() => reloadNow.current.now(), []),
+    fault: isCurrent ? fault : undefined,
+    reload,
     reloadSoon: useCallback(() => reloadNow.current.soon(), []),
     patch: useCallback(
       (change) => setState((before) => (before.data === undefined ? before : { ...before, data: change(before.data) })),

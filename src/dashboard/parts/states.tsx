@@ -48,9 +48,9 @@ interface LoadProps<T> {
   children: (data: T) => ComponentChildren
 }
 
-/** Data that has been loaded stays when a refresh fails: the banner above says how old it is. */
+/** Data that has been loaded stays when a refresh fails, unless it is of something that is no more: a banner says how old it is. */
 export function Load<T>({ of, what, rows = 4, children }: LoadProps<T>) {
-  if (of.data !== undefined) return <>{children(of.data)}</>
+  if (of.data !== undefined && of.fault?.kind !== 'missing') return <>{children(of.data)}</>
   if (of.fault) return <Broken fault={of.fault} what={what} retry={of.reload} />
   return <Loading what={what} rows={rows} />
 }
