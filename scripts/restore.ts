@@ -5,13 +5,17 @@ import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import { AppError } from '../src/platform/errors.ts'
 import type { CredentialStore } from '../src/store/credential-store.ts'
+import type { EndpointStore } from '../src/store/event-store.ts'
 import { createKeyRing, type KeyRing } from '../src/store/key-ring.ts'
 import { restoreMongo } from '../src/store/mongo/backup.ts'
 import { openStore } from '../src/store/open-store.ts'
+import type { SessionStore } from '../src/store/session-store.ts'
 import { restoreSqlite } from '../src/store/sqlite/backup.ts'
+import type { Store } from '../src/store/store.ts'
 import { keyFileOf, requireStoppedFleet, runCommand } from './support/operator.ts'
 
 const { positionals, values: flags } = parseArgs({ allowPositionals: true, options: { replace: { type: 'boolean' } } })
+const pageSize = 200
 
 runCommand(async (config) => {
   const [source] = positionals
@@ -34,25 +38,56 @@ runCommand(async (config) => {
   try {
     const sessions = Object.values(await store.sessions.countByStatus()).reduce((sum, count) => sum + count, 0)
     console.log(`Restored the store of ${at}: ${sessions} sessions.`)
-    const unreadable = await countUnreadable(createKeyRing(config, log), store.credentials)
-    if (unreadable > 0)
+    const unreadable = await listUnreadable(createKeyRing(config, log), store)
+    if (unreadable.length > 0)
       throw new AppError(
         'configuration',
-        `The credentials of ${unreadable} sessions need another master key than ${keyFileOf(config)} holds. Put the key back before you start.`,
+        `${keyFileOf(config)} does not hold the key for ${unreadable.join(', ')}: they need another master key. Put it back before you start.`,
       )
   } finally {
     await store.close()
   }
 })
 
-/** Of the sessions whose keys were wrapped by another master key than the current one. */
-async function countUnreadable(keyRing: KeyRing, credentials: CredentialStore): Promise<number> {
+/** What was sealed by a master key that is not there, of each kind, with how much. */
+async function listUnreadable(keyRing: KeyRing, store: Store): Promise<string[]> {
+  const counts = {
+    'credentials of sessions': await countUnwrapped(keyRing, store.credentials),
+    'proxies of sessions': await countSealedProxies(keyRing, store.sessions),
+    'secrets of webhook endpoints': await countSealedEndpoints(keyRing, store.endpoints),
+  }
+  return Object.entries(counts).flatMap(([what, count]) => (count > 0 ? [`the ${what} (${count})`] : []))
+}
+
+async function countUnwrapped(keyRing: KeyRing, credentials: CredentialStore): Promise<number> {
   let count = 0
   for (let after = ''; ;) {
-    const page = await credentials.listWrappedByOthers(keyRing.currentId, 200, after)
+    const page = await credentials.listWrappedByOthers(keyRing.currentId, pageSize, after)
     count += page.filter(({ dataKey }) => !keyRing.knows(dataKey.masterKeyId)).length
     const last = page.at(-1)
-    if (!last || page.length < 200) return count
+    if (!last || page.length < pageSize) return count
     after = last.sessionId
   }
+}
+
+async function countSealedProxies(keyRing: KeyRing, sessions: SessionStore): Promise<number> {
+  let count = 0
+  for (let afterId = ''; ;) {
+    const page = await sessions.listSealedProxies({ afterId, limit: pageSize })
+    count += page.filter(({ sealedProxyUrl }) => !keyRing.canOpen(Buffer.from(sealedProxyUrl, 'base64'))).length
+    const last = page.at(-1)
+    if (!last || page.length < pageSize) return count
+    afterId = last.id
+  }
+}
+
+async function countSealedEndpoints(keyRing: KeyRing, endpoints: EndpointStore): Promise<number> {
+  let count = 0
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const page = await endpoints.list({ limit: pageSize, ...(cursor === undefined ? {} : { cursor }) })
+    const sealed = page.data.map((endpoint) => [endpoint.sealedSecret, endpoint.sealedHeaders, endpoint.sealedPreviousSecret])
+    count += sealed.filter((parts) => !parts.every((part) => part === null || keyRing.canOpen(part))).length
+    cursor = page.nextCursor
+  }
+  return count
 }

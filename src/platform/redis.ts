@@ -16,6 +16,7 @@ export type RedisRole =
 interface RedisTarget {
   redisUrl?: string | undefined
   redisSocketPath: string
+  redisPrefix?: string | undefined
 }
 
 const shared = {
@@ -37,7 +38,8 @@ const answerMs = 1_500
 
 /** Connects in the background. Connection errors are logged once per outage, never thrown as events. */
 export function connectRedis(target: RedisTarget, role: RedisRole, log: Log): Redis {
-  const options = { ...shared, ...byRole[role] }
+  const name = target.redisPrefix === undefined ? {} : { connectionName: connectionName(target.redisPrefix) }
+  const options = { ...shared, ...byRole[role], ...name }
   const { redisUrl } = target
   const isSocket = redisUrl === undefined || redisUrl.startsWith('unix:') // ioredis would take `unix` for a host name
   const path = redisUrl === undefined ? target.redisSocketPath : new URL(redisUrl).pathname
@@ -111,6 +113,25 @@ export function connectSubscriber(redis: Redis, log: Log): Redis {
   const subscriber = new Redis({ ...options, ...shared, ...byRole.subscriber, enableOfflineQueue: true })
   logOutages(subscriber, 'subscriber', log)
   return subscriber
+}
+
+/** What connections of this fleet are called in Redis' list of clients. */
+function connectionName(prefix: string): string {
+  return `ujumbe-${prefix}`
+}
+
+/** From where processes of the fleet are connected. `redis` itself, made without a prefix, is none of them. */
+export async function listFleetConnections(redis: Redis, prefix: string): Promise<string[]> {
+  const clients = (await redis.client('LIST')) as string
+  return clients.split('\n').flatMap((line) => {
+    const { name, addr } = Object.fromEntries(
+      line
+        .trim()
+        .split(' ')
+        .map((field) => field.split(/=(.*)/, 2)),
+    )
+    return name === connectionName(prefix) ? [addr ?? ''] : []
+  })
 }
 
 function logOutages(redis: Redis, role: RedisRole, log: Log): void {

@@ -76,6 +76,11 @@ export class KeyRing {
     return sealed[0] === format && Buffer.from(sealed.subarray(1, 9)).toString('hex') === this.currentId
   }
 
+  /** Whether the key that sealed it is there. */
+  canOpen(sealed: Uint8Array): boolean {
+    return sealed[0] === format && this.knows(Buffer.from(sealed.subarray(1, 9)).toString('hex'))
+  }
+
   /** For callers that keep the key id beside the bytes. */
   sealWithCurrent(context: string, plain: Uint8Array): { keyId: string; sealed: Uint8Array } {
     const id = this.currentId

@@ -14,6 +14,7 @@ import { placeSteps } from '../../src/store/log-page.ts'
 import { openMongoStore } from '../../src/store/mongo/mongo-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 import type { Store } from '../../src/store/store.ts'
+import { sealSecret } from '../../src/webhooks/endpoint-secrets.ts'
 import { createGuardPolicy } from '../../src/webhooks/guard-url.ts'
 import { startOwnMongo, type OwnServer } from '../support/mongo-server.ts'
 import { openTestMongo } from '../support/mongo-store.ts'
@@ -124,7 +125,8 @@ describe.each(kinds)('$kind', ({ kind, open, missing }) => {
     const proxy = { wanted: 'http://kiosk:mango@127.0.0.1:3128', current: null, isAdmin: true }
     const settings = await prepareProxy({ secretBox: new KeyRing([key], log), guardPolicy }, id, proxy)
     await store.sessions.edit(id, { settings: settings ?? {} })
-    await store.endpoints.create(newEndpoint({ sessionId: id }))
+    const endpoint = newEndpoint({ sessionId: id })
+    await store.endpoints.create({ ...endpoint, sealedSecret: sealSecret(new KeyRing([key], log), endpoint.id, 'whsec_1') })
     for (let i = 0; i < 30; i += 1) await accept(store, id)
     await store.sessions.setHealth(id, { score: 50, level: 'recovering', reason: null, at: 1 }, tellsNothing)
     return id
@@ -222,8 +224,7 @@ describe.each(kinds)('$kind', ({ kind, open, missing }) => {
       const inUse = await run('restore', [await newest()], place.env)
       expect(inUse.code).toBe(1)
       expect(inUse.text).toMatch(/Stop the fleet first|holds \w+ already/)
-      if (kind === 'sqlite')
-        expect((await readdir(place.env['UJUMBE_DATA_DIR'] ?? '')).filter((name) => name.includes('part'))).toEqual([])
+      expect((await readdir(place.env['UJUMBE_DATA_DIR'] ?? directory)).filter((name) => name.includes('part'))).toEqual([])
       expect((await run('restore', [directory], spare.env)).text).toContain('is no backup')
       await spare.store.close()
       const other = join(directory, 'other-keys')
@@ -231,6 +232,8 @@ describe.each(kinds)('$kind', ({ kind, open, missing }) => {
       const lost = await run('restore', [await newest(), '--replace'], { ...spare.env, UJUMBE_CREDENTIALS_KEY_FILE: other })
       expect(lost.code).toBe(1)
       expect(lost.text).toContain('another master key')
+      for (const what of ['credentials of sessions (1)', 'proxies of sessions (1)', 'secrets of webhook endpoints (1)'])
+        expect(lost.text).toContain(what)
     },
   )
 
