@@ -73,6 +73,10 @@ export class BreakerStates {
     return { failureCount, openUntil, probeUntil }
   }
 
+  async view(endpointId: string): Promise<BreakerView> {
+    return breakerView(await this.read(endpointId))
+  }
+
   /** Counts a failure. Opens the breaker at the limit, when the one try failed, or when the caller says so. */
   async fail(endpointId: string, now: number, settings: BreakerSettings, opens: boolean): Promise<BreakerState> {
     const answer = (await this.redis.eval(
@@ -132,7 +136,7 @@ export async function readBreakers(
 ): Promise<(BreakerView | null)[]> {
   const states = new BreakerStates(redis, prefix)
   try {
-    return (await Promise.all(endpointIds.map((id) => states.read(id)))).map(breakerView)
+    return await Promise.all(endpointIds.map((id) => states.view(id)))
   } catch {
     return endpointIds.map(() => null)
   }

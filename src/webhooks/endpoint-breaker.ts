@@ -5,6 +5,7 @@ import CircuitBreaker from 'opossum'
 import { withDeadline } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { BreakerSettings, BreakerStates } from './breaker-state.ts'
+import type { BreakerView } from './endpoint-view.ts'
 
 type Attempt = () => Promise<unknown>
 
@@ -55,6 +56,11 @@ export class EndpointBreakers {
   async blockedUntil(endpointId: string): Promise<number> {
     const entry = await this.fresh(endpointId)
     return entry.openUntil > Date.now() ? entry.openUntil : 0
+  }
+
+  /** As the fleet knows it, for `endpointView`; null where Redis cannot be asked. */
+  async view(endpointId: string): Promise<BreakerView | null> {
+    return withDeadline(this.states.view(endpointId), redisDeadlineMs).catch(() => null)
   }
 
   /**

@@ -2,12 +2,14 @@
 import { LRUCache } from 'lru-cache'
 import type { EndpointRecord, EndpointStore } from '../store/event-store.ts'
 import { failingLimitMs } from './endpoint.ts'
+import type { EndpointBreakers } from './endpoint-breaker.ts'
 import { endpointView } from './endpoint-view.ts'
 import { announceEvents, type AnnounceDeps } from './publish-event.ts'
 
 interface HistoryDeps extends AnnounceDeps {
   endpoints: Pick<EndpointStore, 'update' | 'disable'>
   readyEndpoints: { forget(endpointId: string): void }
+  breakers: Pick<EndpointBreakers, 'view'>
 }
 
 /** `lastSuccessAt` is at most so old; one write for each delivery would double what a delivery costs. */
@@ -40,8 +42,9 @@ export class EndpointHistory {
 
   /** Once; `webhook.disabled` tells the others that hear of that session. */
   async disable(endpointId: string, sessionId: string, reason: string, at: number): Promise<void> {
+    const breaker = await this.deps.breakers.view(endpointId)
     const outcome = await this.deps.endpoints.disable(endpointId, { reason, at, sessionId }, (after) => [
-      { type: 'webhook.disabled', data: { endpoint: endpointView(after) } },
+      { type: 'webhook.disabled', data: { endpoint: endpointView(after, breaker) } },
     ])
     this.deps.readyEndpoints.forget(endpointId)
     if (!outcome) return

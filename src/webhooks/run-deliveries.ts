@@ -87,7 +87,7 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
     breakers,
     gates: new EndpointGates(settings.gate),
     onFull: (endpointId: string, forMs: number) => rooms.markFull(endpointId, forMs),
-    history: new EndpointHistory({ endpoints: store.endpoints, readyEndpoints, deliveryQueue, log }),
+    history: new EndpointHistory({ endpoints: store.endpoints, readyEndpoints, breakers, deliveryQueue, log }),
     dispatcher,
     deadLetters,
     retryDelaysMs: settings.retryDelaysMs,

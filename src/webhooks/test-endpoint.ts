@@ -6,7 +6,7 @@ import { AppError } from '../platform/errors.ts'
 import { newId } from '../platform/id.ts'
 import type { EndpointRecord } from '../store/event-store.ts'
 import { answerTimeoutMs, signedHeaders } from './deliver-event.ts'
-import { endpointView } from './endpoint-view.ts'
+import type { EndpointView } from './endpoint-view.ts'
 import { createGuardedAgent } from './guarded-agent.ts'
 import type { GuardPolicy } from './guard-url.ts'
 import { isSuccess, postWebhook } from './post-webhook.ts'
@@ -40,10 +40,10 @@ export class EndpointTester {
   }
 
   /**
-   * Breakers neither hold it up nor hear of it. Receivers know the event by its type, which no delivery has.
+   * Breakers neither hold it up nor hear of it. Receivers know the event by its type, which no delivery has; it holds `view`.
    * @throws AppError `too_many_requests`, `credentials_unreadable`, `shutting_down`
    */
-  async test(endpoint: EndpointRecord): Promise<TestResult> {
+  async test(endpoint: EndpointRecord, view: EndpointView): Promise<TestResult> {
     const count = this.recent.get(endpoint.id) ?? 0
     if (count >= testsPerWindow || this.inFlight >= maxInFlight) {
       throw new AppError('too_many_requests', undefined, { retryAfterSeconds: windowMs / 1_000 })
@@ -57,7 +57,7 @@ export class EndpointTester {
       timestamp: isoTime(Date.now()),
       sessionId: endpoint.sessionId,
       sequence: 0,
-      data: { endpoint: endpointView(endpoint) },
+      data: { endpoint: view },
     })
     this.inFlight += 1
     try {

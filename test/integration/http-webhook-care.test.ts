@@ -56,7 +56,7 @@ describe('a test', () => {
       type: 'webhook.test',
       sessionId: session.id,
       sequence: 0,
-      data: { endpoint: { id: hook.id } },
+      data: { endpoint: (await get(`/v1/webhooks/${hook.id}`)).body },
     })
     expect((await get(`/v1/webhooks/${hook.id}/deliveries`)).body.data).toEqual([])
     expect((await get('/v1/events?types=webhook.*')).body.data).toEqual([])

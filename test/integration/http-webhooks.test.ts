@@ -25,8 +25,14 @@ test('an endpoint is made, read, changed and removed; its secrets are shown once
   const read = await api.call('GET', made.headers.location ?? '', { key })
   expect(read.body).toMatchObject({ id: made.body.id, url, breaker: { state: 'closed', consecutiveFailureCount: 0 } })
   expect(read.text).not.toMatch(/whsec_|canary-value/)
+  expect(made.body).toMatchObject({ breaker: read.body.breaker })
   const edited = await api.call('PATCH', `/v1/webhooks/${made.body.id}`, { key, json: { enabled: false, headers: {} } })
-  expect(edited.body).toMatchObject({ enabled: false, disabledReason: 'requested', hasHeaders: false })
+  expect(edited.body).toMatchObject({
+    enabled: false,
+    disabledReason: 'requested',
+    hasHeaders: false,
+    breaker: read.body.breaker,
+  })
   expect((await api.call('DELETE', `/v1/webhooks/${made.body.id}`, { key })).status).toBe(204)
   expect((await api.call('GET', `/v1/webhooks/${made.body.id}`, { key })).status).toBe(404)
   expect(api.logged()).not.toMatch(/whsec_|canary-value/)
@@ -36,6 +42,7 @@ test('a renewed secret leaves the old one valid for a day', async () => {
   const made = await api.call('POST', '/v1/webhooks', { key, json: { url, events: ['*'] } })
   const rotated = await api.call('POST', `/v1/webhooks/${made.body.id}/rotate-secret`, { key })
   expect(rotated.body.secret).not.toBe(made.body.secret)
+  expect(rotated.body.breaker).toEqual({ state: 'closed', openUntil: null, consecutiveFailureCount: 0 })
   expect(Date.parse(rotated.body.previousSecretUntil) - Date.now()).toBeGreaterThan(23 * 3_600_000)
 })
 

@@ -154,7 +154,7 @@ describe('an endpoint', () => {
     const told = await waitFor('webhook.disabled has arrived', () => other.received[0])
     expect(told.event).toMatchObject({
       type: 'webhook.disabled',
-      data: { endpoint: { id: gone.id, enabled: false, disabledReason: 'gone' } },
+      data: { endpoint: { id: gone.id, enabled: false, disabledReason: 'gone', breaker: { state: 'closed' } } },
     })
     expect(told.body).not.toContain('whsec_')
     expect(await bench.publish([draft(2)])).toEqual([])

@@ -6,7 +6,7 @@ import type { EndpointRecord } from '../../store/event-store.ts'
 import { readBreakers } from '../../webhooks/breaker-state.ts'
 import { createEndpoint, editEndpoint, rotateSecret } from '../../webhooks/create-endpoint.ts'
 import { deliveryView } from '../../webhooks/delivery-view.ts'
-import { endpointView } from '../../webhooks/endpoint-view.ts'
+import { endpointView, type EndpointView } from '../../webhooks/endpoint-view.ts'
 import { found, withoutUndefined } from '../found.ts'
 import type { HttpDeps } from '../http-deps.ts'
 import { defineRoute, type Route } from '../route.ts'
@@ -56,7 +56,7 @@ export const webhookRoutes: Route[] = [
       return {
         status: 201,
         headers: { Location: `${sessionId === null ? '/v1' : `/v1/sessions/${sessionId}`}/webhooks/${endpoint.id}` },
-        body: { ...endpointView(endpoint), secret },
+        body: { ...(await viewOf(deps, endpoint)), secret },
       }
     },
   }),
@@ -91,9 +91,7 @@ export const webhookRoutes: Route[] = [
     answers: { 200: { description: 'The endpoint.', schema: endpointSchema } },
     errors: [],
     async handle(deps, { sessionId, params: { webhookId } }) {
-      const endpoint = await findEndpoint(deps, sessionId, webhookId)
-      const [breaker] = await readBreakers(deps.redis, deps.prefix, [webhookId])
-      return { status: 200, body: endpointView(endpoint, breaker) }
+      return { status: 200, body: await viewOf(deps, await findEndpoint(deps, sessionId, webhookId)) }
     },
   }),
   defineRoute({
@@ -111,7 +109,7 @@ export const webhookRoutes: Route[] = [
     async handle(deps, { sessionId, params: { webhookId }, body }) {
       await findEndpoint(deps, sessionId, webhookId)
       const edited = await editEndpoint({ ...deps, endpoints: deps.store.endpoints }, webhookId, body)
-      return { status: 200, body: endpointView(found(edited)) }
+      return { status: 200, body: await viewOf(deps, found(edited)) }
     },
   }),
   defineRoute({
@@ -142,7 +140,7 @@ export const webhookRoutes: Route[] = [
     async handle(deps, { sessionId, params: { webhookId } }) {
       await findEndpoint(deps, sessionId, webhookId)
       const { endpoint, secret } = await rotateSecret({ ...deps, endpoints: deps.store.endpoints }, webhookId)
-      return { status: 200, body: { ...endpointView(endpoint), secret } }
+      return { status: 200, body: { ...(await viewOf(deps, endpoint)), secret } }
     },
   }),
   defineRoute({
@@ -157,7 +155,8 @@ export const webhookRoutes: Route[] = [
     answers: { 200: { description: 'What came of it.', schema: testResultSchema } },
     errors: ['too_many_requests', 'shutting_down'],
     async handle(deps, { sessionId, params: { webhookId } }) {
-      return { status: 200, body: await deps.endpointTester.test(await findEndpoint(deps, sessionId, webhookId)) }
+      const endpoint = await findEndpoint(deps, sessionId, webhookId)
+      return { status: 200, body: await deps.endpointTester.test(endpoint, await viewOf(deps, endpoint)) }
     },
   }),
   defineRoute({
@@ -176,6 +175,11 @@ export const webhookRoutes: Route[] = [
     },
   }),
 ]
+
+async function viewOf({ redis, prefix }: HttpDeps, endpoint: EndpointRecord): Promise<EndpointView> {
+  const [breaker] = await readBreakers(redis, prefix, [endpoint.id])
+  return endpointView(endpoint, breaker)
+}
 
 /** Null is the whole fleet: an admin's. */
 async function requireOwner(deps: HttpDeps, sessionId: string | null): Promise<void> {
