@@ -15,7 +15,7 @@ export interface AttemptResult {
   /** HTTP status; null when no answer came. */
   status: number | null
   durationMs: number
-  /** A stable word; null when an answer came in time. */
+  /** A stable word; null when a whole answer came in time. With a `status` only its head came, or it was a redirect. */
   error: string | null
   /** The first kilobyte of the answer. */
   answer: string | null
@@ -56,11 +56,12 @@ export async function postWebhook(dispatcher: Dispatcher, request: WebhookReques
       settled = true
       clearTimeout(timer)
       const isRedirect = error === null && status !== null && status >= 300 && status < 400
+      const isCutOff = error !== null && status !== null
       resolve({
         at,
         status,
         durationMs: Math.round(performance.now() - startedAt),
-        error: isRedirect ? 'redirect_not_followed' : error,
+        error: isRedirect ? 'redirect_not_followed' : isCutOff ? 'answer_unfinished' : error,
         answer: status === null ? null : firstKilobyte(chunks),
         retryAfterMs,
       })

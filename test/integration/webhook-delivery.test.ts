@@ -73,7 +73,7 @@ describe('a delivery', () => {
 
   test.each([
     ['hang' as const, 'timed_out', null],
-    ['stall' as const, 'timed_out', 200],
+    ['stall' as const, 'answer_unfinished', 200],
     ['cut' as const, 'connection_closed', null],
     [{ status: 302, headers: { location: 'http://127.0.0.1:1/' } }, 'redirect_not_followed', 302],
     [{ status: 429, headers: { 'retry-after': '3600' } }, null, 429],

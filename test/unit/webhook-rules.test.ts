@@ -99,11 +99,11 @@ describe('an attempt', () => {
   test('succeeds with any 2xx in time, and with nothing else', () => {
     expect([200, 201, 204, 299].map((status) => isSuccess(result(status)))).toEqual(Array(4).fill(true))
     expect([199, 300, 302, 400, 410, 500].map((status) => isSuccess(result(status)))).toEqual(Array(6).fill(false))
-    expect(isSuccess(result(200, 'timed_out'))).toBe(false)
+    expect(isSuccess(result(200, 'answer_unfinished'))).toBe(false)
   })
 
   test('counts against the receiver when that is unwell, not when it dislikes one event', () => {
-    const unwell = [result(500), result(503), result(429), result(408), result(null, 'timed_out'), result(200, 'timed_out')]
+    const unwell = [result(500), result(503), result(429), result(408), result(null, 'timed_out'), result(200, 'answer_unfinished')]
     expect(unwell.map(isReceiverFailure)).toEqual(unwell.map(() => true))
     const dislikes = [result(200), result(302, 'redirect_not_followed'), result(400), result(404), result(410), result(422)]
     expect(dislikes.map(isReceiverFailure)).toEqual(dislikes.map(() => false))

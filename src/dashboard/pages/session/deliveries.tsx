@@ -6,6 +6,7 @@ import { useLoad } from '../../api/use-load.ts'
 import { useTask } from '../../api/use-task.ts'
 import { Badge } from '../../parts/badge.tsx'
 import { notify } from '../../parts/notice.tsx'
+import { AnswerText } from '../../parts/quoted.tsx'
 import { Load, Problem } from '../../parts/states.tsx'
 import { Ago, Ahead } from '../../parts/time.tsx'
 import { atDay, plural, shortDuration, type Tone } from '../../parts/words.ts'
@@ -124,7 +125,7 @@ function Attempts({ attempts }: { attempts: Attempt[] }) {
           <time dateTime={attempt.at}>{atDay(attempt.at)}</time>
           <strong>{answerOf(attempt)}</strong>
           <span class="quiet">{shortDuration(attempt.durationMs)}</span>
-          {attempt.answer && <pre>{attempt.answer}</pre>}
+          {attempt.answer && <AnswerText text={attempt.answer} />}
         </li>
       ))}
     </ol>
@@ -140,6 +141,7 @@ const deadWords: Record<string, string> = {
 
 const errorSentences: Record<string, string> = {
   timed_out: 'no answer in time',
+  answer_unfinished: 'but the answer did not end',
   connect_timed_out: 'no connection in time',
   address_not_allowed: 'the address is not allowed',
   answer_not_http: 'the answer is not HTTP',
@@ -150,6 +152,7 @@ const errorSentences: Record<string, string> = {
 }
 
 export function answerOf({ status, error }: Pick<Attempt, 'status' | 'error'>): string {
-  if (status !== null) return `answered ${status}`
-  return error === null ? 'no answer' : (errorSentences[error] ?? error.replaceAll('_', ' '))
+  const sentence = error === null ? null : (errorSentences[error] ?? error.replaceAll('_', ' '))
+  if (status === null) return sentence ?? 'no answer'
+  return sentence === null ? `answered ${status}` : `answered ${status}, ${sentence}`
 }
