@@ -272,15 +272,12 @@ export class SendQueueDrain {
   async #send(job: SendJob, client: WhatsAppClient): Promise<SendVerdict> {
     const deliver = async (message: OutgoingMessage): Promise<SendOutcome> => {
       const outcome = await this.#inFlight.deliver(client, message)
+      this.#pacer.acked(job.id as string)
       if (outcome.kind === 'rejected' && outcome.code === 'reach_out_restricted') this.#pacer.restrict(outcome.untilMs)
       return outcome
     }
     const deps = { ...this.#deps, deliver, isTyping: this.#pacer.isTyping, ending: this.#ending.signal, log: this.#deps.log }
-    try {
-      return await this.#inFlight.track((hurry) => sendMessage({ ...deps, hurry }, this.#sessionId, job.id as string))
-    } finally {
-      this.#pacer.acked(job.id as string)
-    }
+    return this.#inFlight.track((hurry) => sendMessage({ ...deps, hurry }, this.#sessionId, job.id as string))
   }
 
   /** The store knows a higher epoch than our lease has: whoever holds it sends now, we never again. */

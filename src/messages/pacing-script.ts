@@ -72,7 +72,8 @@ local function whole(ms) return string.format('%.0f', math.ceil(ms)) end
 /**
  * `tat` is the time at which the allowance is whole again; a message may leave when that is at most (burst − 1) intervals ahead. It is never
  * further ahead than burst intervals, whatever clock or setting it was written under. Missing, it counts as "just sent", burst and all; and
- * `since` then says until when a recipient without a key may have lost it with the rest.
+ * `since` then says until when a recipient without a key may have lost it with the rest. A recipient's key names the message that it was
+ * granted for: when others went first after all, that one does not wait for itself.
  * KEYS: session, recipient, fleet, recipient before.
  */
 const reserveScript = defineScript(`${clock}
@@ -95,7 +96,9 @@ end
 local function granted()
   redis.call('HSET', KEYS[1], 'tat', tat, 'id', id)
   redis.call('PEXPIRE', KEYS[1], ${keepMs})
-  if recipientMs > 0 then redis.call('SET', KEYS[2], now + recipientMs, 'PX', math.ceil(recipientMs)) end
+  if recipientMs > 0 then
+    redis.call('SET', KEYS[2], string.format('%.3f %s', now + recipientMs, id), 'PX', math.ceil(recipientMs))
+  end
   return { 'granted', whole(math.max(0, tat - (burst - 1) * interval - now)) }
 end
 if state[2] == id then
@@ -108,8 +111,9 @@ if interval > 0 and wait > 0 then
   return { 'session', whole(wait) }
 end
 if recipientMs > 0 then
-  local free = tonumber(redis.call('GET', KEYS[2])) or since + recipientMs
-  if free > now then return { 'recipient', whole(math.min(free - now, recipientMs)) } end
+  local at, whose = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) ?(%S*)')
+  local free = tonumber(at) or since + recipientMs
+  if free > now and whose ~= id then return { 'recipient', whole(math.min(free - now, recipientMs)) } end
 end
 if fleetMs > 0 then
   local turn = tonumber(redis.call('GET', KEYS[3]))
@@ -206,7 +210,7 @@ export async function readPace(
   const times = (known?.[1] ?? []) as (string | null)[]
   return {
     fullAt: tat ? Number(tat) : null,
-    recipientNextAt: times.map((time) => (time === null ? null : Number(time))),
+    recipientNextAt: times.map((time) => (time === null ? null : Number.parseFloat(time))),
     fleetAt: fleet?.[1] ? Number(fleet[1]) : null,
     rampSince: ramp ? Number(ramp) : null,
   }

@@ -127,7 +127,7 @@ export class SessionPacer {
     return hold ? this.#hold(id, hold) : this.#reserve(id, facts.recipient, pace)
   }
 
-  /** The outcome of the message that was let go last is known. */
+  /** The outcome of the message that was let go last is known: it may have left. What never came so far has not. */
   acked(id: string): void {
     const admitted = this.#admitted
     if (admitted?.id !== id) return

@@ -152,6 +152,19 @@ test('a message that could not leave is granted again without a second slot, and
   expect(await reserve(redis, prefix, next, start + 40_800)).toMatchObject({ kind: 'granted' })
 })
 
+test('a message that others went before after all does not wait for its own recipient', async () => {
+  const prefix = newPrefix()
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: 100, burst: 1, rampSince: null, isNew: false }, start - 60_000)
+  const paced = { intervalMs: 100, recipientMs: 6_000 }
+  const first = request(paced)
+  const other = request({ ...paced, recipient: '254700000002@s.whatsapp.net' })
+  expect((await reserve(redis, prefix, first, start)).kind).toBe('granted')
+  expect((await reserve(redis, prefix, other, start + 100)).kind).toBe('granted')
+  expect(await reserve(redis, prefix, request(paced), start + 200)).toEqual({ kind: 'recipient', waitMs: 5_800 })
+  expect((await reserve(redis, prefix, first, start + 200)).kind).toBe('granted')
+  expect(await reserve(redis, prefix, request(paced), start + 300)).toEqual({ kind: 'recipient', waitMs: 5_900 })
+})
+
 test('missing state counts as just sent, burst and all, for the session and for every recipient', async () => {
   const prefix = newPrefix()
   const paced = { intervalMs: 1_000, burst: 3, recipientMs: 9_000 }

@@ -57,6 +57,27 @@ test('whoever comes back leaves before those accepted later', async () => {
   expect(order.filter((id) => id !== messages[1]!.whatsappId)).toEqual(others)
 })
 
+test('what comes back at the moment when the next one is taken leaves first, and that one is not held for itself', async () => {
+  await rig.configure({ perRecipientSeconds: 1 })
+  const { messages } = rig.store
+  let isFirst = true
+  const take: typeof messages.take = async (input, describe) => {
+    if (!isFirst || input.id !== next?.id) return messages.take(input, describe)
+    isFirst = false
+    const { heldUntil } = await waitFor('the second one is held', () => messages.get(rig.sessionId, held.id))
+    await waitFor('its time has come', () => Date.now() > (heldUntil ?? Infinity))
+    return messages.take({ ...input, now: Date.now() }, describe)
+  }
+  const { drain } = await rig.hold(1, { messages: { ...messages, take } })
+  const { client } = timed()
+  const accepted = await acceptTo(rig, [1, 1, 2, 3])
+  const [, held, next] = accepted as [MessageRecord, MessageRecord, MessageRecord]
+  drain.attach(client)
+  await rig.allReach('sent', accepted)
+  expect(isFirst).toBe(false)
+  expect(ids(client.frames)).toEqual(ids(accepted))
+})
+
 test('high leaves before normal before bulk, each in order, however they are paced', async () => {
   await rig.configure({ messagesPerMinute: 2_400, perRecipientSeconds: 0.05 })
   const { drain } = await rig.hold(1)
