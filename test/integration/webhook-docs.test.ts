@@ -25,7 +25,26 @@ function cases() {
     'webhook-timestamp': String(timestampSeconds),
     'webhook-signature': signWebhook({ keys: secrets.map(signingKey), id: 'evt_1', timestampSeconds, body }),
   })
+  const good = headers(now, secret)
+  const without = (name: keyof typeof good) => ({ ...good, [name]: undefined })
+  const odd = ['', ' ', 'v1', 'v1,', 'v1,é', 'é ²', `v1a,${good['webhook-signature'].slice(3)}`, 'v1,====', '\u0000']
   return [
+    ...odd.map((signature) => ({ secret, headers: { ...good, 'webhook-signature': signature }, body, valid: false })),
+    ...['', '²', '١٧٩٥', '-1', '1e9', '9'.repeat(400), 'é', `${now}.5`, ` ${now}`, `+${now}`].map((timestamp) => ({
+      secret,
+      headers: { ...good, 'webhook-timestamp': timestamp },
+      body,
+      valid: false,
+    })),
+    ...(['webhook-id', 'webhook-timestamp', 'webhook-signature'] as const).map((name) => ({
+      secret,
+      headers: without(name),
+      body,
+      valid: false,
+    })),
+    { secret, headers: {}, body, valid: false },
+    { secret, headers: { ...good, 'webhook-id': 'é' }, body, valid: false },
+    { secret, headers: { ...good, 'webhook-signature': `v1,é ${good['webhook-signature']}` }, body, valid: true },
     { secret, headers: headers(now, secret), body, valid: true },
     { secret, headers: headers(now, other, secret), body, valid: true },
     { secret, headers: headers(now, other), body, valid: false },
@@ -86,7 +105,7 @@ func main() {
     command: ['php'],
     file: 'verify.php',
     whole: (code: string) =>
-      `<?php\n${code}\necho json_encode(array_map(fn($c) => verify($c['secret'], $c['headers'], $c['body']), json_decode($argv[1], true)));\n`,
+      `<?php\nset_error_handler(fn($_, $text) => throw new Exception($text));\n${code}\necho json_encode(array_map(fn($c) => verify($c['secret'], $c['headers'], $c['body']), json_decode($argv[1], true)));\n`,
   },
 ].filter(
   ({ language, command: [program = ''], version = ['--version'] }) =>
