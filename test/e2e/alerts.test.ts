@@ -46,6 +46,39 @@ async function metrics(): Promise<string> {
 
 const namesIn = (text: string) => [...new Set(text.match(/\bujumbe_\w+/g))].map((name) => name.replace(/_(bucket|count)$/, ''))
 
+/** What Prometheus adds to each series. */
+const addedLabels = ['instance', 'job']
+/** Labels of what a fleet that is well has no series of. */
+const quietLabels: Record<string, string[]> = {
+  ujumbe_tick_failures_total: ['tick'],
+  ujumbe_session_score: ['session_id'],
+  ujumbe_pacing_waits_total: ['by'],
+  ujumbe_pacing_wait_seconds_bucket: ['by', 'le'],
+}
+
+/** Each value that an expression compares a label with, and each label that it groups by. */
+function askedIn(expr: string): { what: string; isShown: (text: string) => boolean }[] {
+  const has = (name: string, label: string, value: string) => (text: string) =>
+    new RegExp(`^${name}\\{(?:.*,)?${label}="${value}"[,}]`, 'm').test(text)
+  const selectors = [...expr.matchAll(/\b(ujumbe_\w+)(?:\{([^}]*)\})?/g)]
+  const values = selectors.flatMap(([, name = '', inBraces = '']) =>
+    [...inBraces.matchAll(/(\w+)=~?"([^"]*)"/g)].flatMap(([, label = '', wanted = '']) =>
+      wanted.split('|').map((value) => ({ what: `${name}{${label}="${value}"}`, isShown: has(name, label, value) })),
+    ),
+  )
+  const grouped = [...expr.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, labels = '']) =>
+    labels.split(',').map((label) => label.trim()),
+  )
+  const labels = grouped
+    .filter((label) => !addedLabels.includes(label))
+    .map((label) => ({
+      what: `by (${label}) in ${expr}`,
+      isShown: (text: string) =>
+        selectors.every(([, name = '']) => quietLabels[name]?.includes(label) ?? has(name, label, '[^"]*')(text)),
+    }))
+  return [...values, ...labels]
+}
+
 test('every metric that an alert or a panel asks for is shown, by every process that has it', { timeout: 60_000 }, async () => {
   const asked = namesIn([alerts, ...dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr))].join('\n'))
   expect(asked.length).toBeGreaterThan(40)
@@ -65,6 +98,21 @@ test('every metric that an alert or a panel asks for is shown, by every process 
   expect(new Set(series.map((line) => line.slice(0, line.lastIndexOf(' ')))).size).toBe(series.length)
   expect(text).toMatch(/^ujumbe_leases_held\{.*process="session-worker".*\} \d$/m)
   expect(text).toMatch(/^ujumbe_sessions_unheld 0$/m)
+})
+
+test('every label and every value of one that an alert or a panel asks for is shown', { timeout: 60_000 }, async () => {
+  const expressions = [
+    ...[...alerts.matchAll(/expr: (?:>-\n((?: {10}.*\n)+)|(.*))/g)].map(([, folded, plain]) => folded ?? plain ?? ''),
+    ...dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)),
+  ]
+  expect(expressions.length).toBeGreaterThan(60)
+  const text = await metrics()
+  const missing = expressions.flatMap((expr) =>
+    askedIn(expr)
+      .filter(({ isShown }) => !isShown(text))
+      .map(({ what }) => what),
+  )
+  expect(missing).toEqual([])
 })
 
 test.skipIf(!hasPrometheus)(
