@@ -74,6 +74,18 @@ const cases: [alert: string, fires: boolean, what: string, series: Record<string
     { 'ujumbe_webhook_breakers{state="open"}': '0x44 1x15', 'ujumbe_webhook_breakers{state="half-open"}': '0x60' },
   ],
   [
+    'UjumbeWebhookEndpointsDisabled',
+    true,
+    'one has been disabled for its failures',
+    { 'ujumbe_webhook_endpoints{state="disabled"}': '0x45 1x15', 'ujumbe_webhook_endpoints{state="enabled"}': '5x60' },
+  ],
+  [
+    'UjumbeWebhookEndpointsDisabled',
+    false,
+    'some were switched off',
+    { 'ujumbe_webhook_endpoints{state="disabled"}': '0x60', 'ujumbe_webhook_endpoints{state="off"}': '2x60' },
+  ],
+  [
     'UjumbeRedisMemory',
     true,
     'nearly all of it is used',
