@@ -1,8 +1,8 @@
 // How fresh the dashboard is: events while somebody looks, and what it says when the API does not give what it is asked for.
-import type { Browser, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { makeSession, startTestApi, type TestApi } from '../support/api.ts'
-import { expectAccessible, hasBrowser, openPage, setHidden, startBrowser } from '../support/browser.ts'
+import { expectAccessible, hasBrowser, lookAgain, openPage, setHidden, startBrowser } from '../support/browser.ts'
 import { signIn } from '../support/dashboard.ts'
 
 describe.runIf(hasBrowser('how fresh the dashboard is'))('how fresh the dashboard is', () => {
@@ -87,9 +87,3 @@ describe.runIf(hasBrowser('how fresh the dashboard is'))('how fresh the dashboar
     expect(await page.getByRole('heading', { name: 'Kiosk' }).count()).toBe(0)
   })
 })
-
-/** Sooner than the page would refresh by itself. */
-async function lookAgain(page: Page): Promise<void> {
-  await setHidden(page, true)
-  await setHidden(page, false)
-}

@@ -81,3 +81,9 @@ export async function setHidden(page: Page, isHidden: boolean): Promise<void> {
     document.dispatchEvent(new Event('visibilitychange'))
   `)
 }
+
+/** A page refreshes then, sooner than by itself. */
+export async function lookAgain(page: Page): Promise<void> {
+  await setHidden(page, true)
+  await setHidden(page, false)
+}

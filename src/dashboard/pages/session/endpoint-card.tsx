@@ -6,6 +6,7 @@ import { useTask } from '../../api/use-task.ts'
 import { Badge } from '../../parts/badge.tsx'
 import { Confirm, Dialog } from '../../parts/dialog.tsx'
 import { notify } from '../../parts/notice.tsx'
+import { AnswerText } from '../../parts/quoted.tsx'
 import { Secret } from '../../parts/secret.tsx'
 import { Problem } from '../../parts/states.tsx'
 import { Ago, Ahead } from '../../parts/time.tsx'
@@ -122,7 +123,7 @@ function Tested({ result }: { result: TestResult }) {
           {answerOf(result)}, {shortDuration(result.durationMs)}
         </span>
       </p>
-      {result.answer && <pre>{result.answer}</pre>}
+      {result.answer && <AnswerText text={result.answer} />}
     </div>
   )
 }

@@ -1,6 +1,7 @@
 // One message in a list: who, what, its state; opened, its whole time line.
 import type { Address, Message } from '../../api/resources.ts'
 import { Badge } from '../../parts/badge.tsx'
+import { Quote } from '../../parts/quoted.tsx'
 import { Ago, Ahead } from '../../parts/time.tsx'
 import { atDay, holdSentences, messageWords, phone, shortDuration } from '../../parts/words.ts'
 
@@ -19,7 +20,7 @@ export function MessageLine({ message }: { message: Message }) {
         </span>
       </summary>
       <div class="inside">
-        {message.text && <blockquote>{message.text.body}</blockquote>}
+        {message.text && <Quote text={message.text.body} />}
         {message.error && (
           <p class="problem">
             {message.error.detail} <code>{message.error.code}</code>

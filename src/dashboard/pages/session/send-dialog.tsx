@@ -7,6 +7,7 @@ import { useTask } from '../../api/use-task.ts'
 import { Badge } from '../../parts/badge.tsx'
 import { Dialog } from '../../parts/dialog.tsx'
 import { textOf } from '../../parts/form.ts'
+import { Quote } from '../../parts/quoted.tsx'
 import { Problem } from '../../parts/states.tsx'
 import { messageWords } from '../../parts/words.ts'
 import { newer } from './list-messages.ts'
@@ -93,7 +94,7 @@ function OnItsWay({ message, onAgain, onClose }: { message: Message; onAgain: ()
   const status = messageWords[shown.status]
   return (
     <>
-      <blockquote>{shown.text?.body}</blockquote>
+      <Quote text={shown.text?.body} />
       <p role="status">
         <Badge tone={status.tone}>{status.label}</Badge> {ended.has(shown.status) ? '' : sentences[shown.status]}
       </p>
