@@ -220,7 +220,8 @@ export interface DeliveryStore {
   }): Promise<{ data: DeliveryRecord[]; nextCursor: string | null }>
   /**
    * Appends each attempt, counts it and sets what follows, all in one write. A delivery that has succeeded or is dead stays so; the
-   * attempt is written down all the same. Ids of none are passed over.
+   * attempt is written down all the same. Ids of none are passed over, and an attempt that is written down already: a write whose outcome is
+   * unknown may be made again.
    */
   recordAttempts(records: readonly AttemptRecord[]): Promise<void>
   /** Ends pending or failed ones as `dead` without an attempt: the endpoint is disabled, or the event is gone. */

@@ -191,6 +191,20 @@ describeStores('webhooks', (t) => {
     expect((await t.store.deliveries.listDue(endpoint.id, 1_000, 10)).map(({ id }) => id)).toEqual([b.id])
   })
 
+  test('an attempt that is written again, because nobody knows whether it was, counts once', async () => {
+    const [open, done] = [await deliver('whk_1', 's'), await deliver('whk_1', 's')]
+    const records: AttemptRecord[] = [
+      { deliveryId: open.id, attempt: attempt(1), next: { status: 'failed', nextAttemptAt: 50 } },
+      { deliveryId: done.id, attempt: attempt(1, 200), next: { status: 'succeeded', nextAttemptAt: null } },
+    ]
+    await t.store.deliveries.recordAttempts(records)
+    await t.store.deliveries.postpone([{ deliveryId: open.id, attemptCount: 1, nextAttemptAt: 90 }])
+    await t.store.deliveries.recordAttempts(records)
+    for (const each of records) await t.store.deliveries.recordAttempts([each])
+    expect(await t.store.deliveries.get(open.id)).toMatchObject({ attemptCount: 1, attempts: [attempt(1)], nextAttemptAt: 90 })
+    expect(await t.store.deliveries.get(done.id)).toMatchObject({ status: 'succeeded', attemptCount: 1, attempts: [{ at: 1 }] })
+  })
+
   test('what is due comes oldest first; postponing and burying touch only what is still open', async () => {
     const endpoint = newEndpoint()
     await t.store.endpoints.create(endpoint)

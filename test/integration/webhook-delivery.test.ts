@@ -112,8 +112,8 @@ describe('a delivery', () => {
     await bench.endpoint(receiver)
     receiver.answerWith({ status: 404 })
     const id = only(await bench.publish([draft(1)], false))
-    const attempt = { at: Date.now(), status: 404, durationMs: 1, error: null, answer: null }
     for (let n = 0; n < 8; n += 1) {
+      const attempt = { at: Date.now() - 8 + n, status: 404, durationMs: 1, error: null, answer: null }
       const next = { status: 'failed' as const, nextAttemptAt: Date.now() }
       await bench.store.deliveries.recordAttempts([{ deliveryId: id, attempt, next }])
     }

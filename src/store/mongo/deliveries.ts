@@ -39,12 +39,16 @@ export function createDeliveries(db: MongoDatabase): DeliveryStore {
           }
           const { status, nextAttemptAt } = next
           const $set = { status, nextAttemptAt, deadReason: status === 'dead' ? (next.deadReason ?? null) : null }
+          const unknown = {
+            _id: deliveryId,
+            attempts: { $not: { $elemMatch: { at: attempt.at, durationMs: attempt.durationMs } } },
+          }
           const isOpen = status === 'pending' || status === 'failed'
           return [
-            { updateOne: { filter: { _id: deliveryId, open: { $ne: true as const } }, update: noted } },
+            { updateOne: { filter: { ...unknown, open: { $ne: true as const } }, update: noted } },
             {
               updateOne: {
-                filter: { _id: deliveryId, open: true as const },
+                filter: { ...unknown, open: true as const },
                 update: { ...noted, $set, ...(isOpen ? {} : { $unset: { open: 1 as const } }) },
               },
             },

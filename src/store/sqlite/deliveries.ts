@@ -39,13 +39,15 @@ export function createDeliveries(db: SqliteDatabase): DeliveryStore {
           `UPDATE deliveries SET attempt_count = attempt_count + 1, updated_at = max(updated_at, ?),
              attempts = json_insert(iif(json_array_length(attempts) < ${attemptsKept}, attempts, json_remove(attempts, '$[0]')),
                '$[#]', json(?))
-           WHERE id = ?`,
+           WHERE id = ? AND NOT EXISTS (
+             SELECT 1 FROM json_each(attempts) WHERE value ->> 'at' = ? AND value ->> 'durationMs' = ?)`,
         )
         const followed = db.sql(
           `UPDATE deliveries SET status = ?, next_attempt_at = ?, dead_reason = ? WHERE id = ? AND status IN ('pending', 'failed')`,
         )
         for (const { deliveryId, attempt, next } of records) {
-          noted.run(attempt.at, JSON.stringify(attempt), deliveryId)
+          const { at, durationMs } = attempt
+          if (noted.run(at, JSON.stringify(attempt), deliveryId, at, durationMs).changes === 0) continue
           followed.run(next.status, next.nextAttemptAt, next.status === 'dead' ? (next.deadReason ?? null) : null, deliveryId)
         }
       }),
