@@ -143,6 +143,8 @@ export interface StatusChange {
   address?: Partial<MessageAddress>
 }
 
+export type MessagePlace = Pick<MessageRecord, 'id' | 'sessionId'>
+
 export interface MessageStore {
   /**
    * One atomic conditional write: idempotency key looked up (an expired one is cleared), depth checked, the session's counter raised
@@ -191,10 +193,24 @@ export interface MessageStore {
     at: number,
     describe: Describe<MessageRecord>,
   ): Promise<Outcome<MessageRecord> | 'too_late' | null>
-  /** Scheduled ones whose time has come become `queued` with a sequence, in order of sendAt. */
-  promoteDue(now: number, limit: number, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord>[]>
-  /** Queued and scheduled ones past expiresAt become `expired`. */
-  expireDue(now: number, limit: number, describe: Describe<MessageRecord>): Promise<Outcome<MessageRecord>[]>
+  /** Of all sessions: scheduled ones whose time has come and that have not expired, in order of sendAt. */
+  listDue(now: number, limit: number): Promise<MessagePlace[]>
+  /** Of all sessions: queued and scheduled ones past expiresAt, the first to expire first. */
+  listExpired(now: number, limit: number): Promise<MessagePlace[]>
+  /** In one transaction: those of them that are still scheduled become `queued`, with sequences in the order given. */
+  promote(
+    sessionId: string,
+    ids: readonly string[],
+    at: number,
+    describe: Describe<MessageRecord>,
+  ): Promise<Outcome<MessageRecord>[]>
+  /** In one transaction: those of them that are still queued or scheduled become `expired`. */
+  expire(
+    sessionId: string,
+    ids: readonly string[],
+    at: number,
+    describe: Describe<MessageRecord>,
+  ): Promise<Outcome<MessageRecord>[]>
   /**
    * One page of those that have not left ends as failed, fenced: scheduled, queued and sending ones. `isEmpty` when there was none; until
    * then ask again, however few of a page were left to fail. @throws AppError `stale_epoch`

@@ -3,7 +3,7 @@ import mongoose from 'mongoose'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { collections, type Collection } from '../../src/store/mongo/schemas.ts'
 import { openTestMongo } from '../support/mongo-store.ts'
-import { newEndpoint, newMessage, tells, tellsNothing } from '../support/records.ts'
+import { newEndpoint, newMessage, tells } from '../support/records.ts'
 import { createHeldSession, type TestStore } from '../support/store.ts'
 
 const mongoUrl = process.env['UJUMBE_TEST_MONGODB']
@@ -61,8 +61,8 @@ test.skipIf(!mongoUrl)('no question about the whole fleet reads the whole of a c
   await store.deliveries.listDueEndpoints({ now: 9e12, limit: 1 })
   await store.sessions.countByStatus()
   await store.endpoints.countByState()
-  await store.messages.promoteDue(1, 1, tellsNothing)
-  await store.messages.expireDue(1, 1, tellsNothing)
+  await store.messages.listDue(1, 1)
+  await store.messages.listExpired(1, 1)
   await store.messages.listSessionsWithStale(9e12, 1)
   await store.messages.list({ limit: 1 })
   await store.events.read({ limit: 1, after: '1' })
@@ -80,4 +80,18 @@ test.skipIf(!mongoUrl)('no question about the whole fleet reads the whole of a c
     new Set(['messages', 'deliveries', 'endpoints', 'events', 'replays', 'healthSamples']),
   )
   expect(offending).toEqual([])
+})
+
+test.skipIf(!mongoUrl)('many messages that are due in one session are queued in a few statements', async () => {
+  const { messages } = opened.store
+  const id = await createHeldSession(opened.store)
+  for (let i = 0; i < 50; i++) {
+    const message = newMessage(id, { status: 'scheduled', sendAt: 1_000 + i })
+    await messages.accept({ message, idempotency: null, maxQueueDepth: 99, now: 1 }, tells('message.queued'))
+  }
+  const due = await messages.listDue(9_000, 99)
+  asked = []
+  const ids = due.map((place) => place.id)
+  expect(await messages.promote(id, ids, 9_000, tells('message.queued'))).toHaveLength(50)
+  expect(asked.length).toBeLessThan(25)
 })

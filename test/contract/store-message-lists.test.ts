@@ -1,6 +1,7 @@
 // Inbound messages and lists of messages.
 import { expect, test } from 'vitest'
 import type { MessageRecord, MessageStatus } from '../../src/store/message-store.ts'
+import { promoteDue } from '../support/due.ts'
 import { newInbound, newMessage, tells, tellsNothing } from '../support/records.ts'
 import { createHeldSession } from '../support/store.ts'
 import { describeStores } from '../support/store-kinds.ts'
@@ -101,7 +102,7 @@ describeStores('message lists', (t) => {
     const listed = async (limit: number) => (await t.store.messages.listScheduled(id, limit)).map((message) => message.id)
     expect(await listed(9)).toEqual([first.id, second.id, third.id])
     expect(await listed(2)).toEqual([first.id, second.id])
-    await t.store.messages.promoteDue(10_000, 9, tellsNothing)
+    await promoteDue(t.store.messages, 10_000, 9, tellsNothing)
     expect(await listed(9)).toEqual([second.id, third.id])
   })
 

@@ -1,6 +1,7 @@
 // Messages: accepting, statuses, receipts, times, lists.
 import { expect, test } from 'vitest'
 import type { MessageRecord } from '../../src/store/message-store.ts'
+import { promoteDue } from '../support/due.ts'
 import { newInbound, newMessage, newSession, tells, tellsNothing } from '../support/records.ts'
 import { createHeldSession } from '../support/store.ts'
 import { describeStores } from '../support/store-kinds.ts'
@@ -167,27 +168,6 @@ describeStores('messages', (t) => {
     expect(await t.store.messages.queueState(id)).toMatchObject({ depth: 1, scheduled: 0 })
   })
 
-  test('due scheduled messages become queued in order of their time, with sequences of that moment', async () => {
-    const id = await createHeldSession(t.store)
-    const times = [300, 100, 200, 900]
-    const messages: MessageRecord[] = []
-    for (const sendAt of times) messages.push(await accept(newMessage(id, { status: 'scheduled', sendAt })))
-    expect(messages.map(({ sequence }) => sequence)).toEqual([null, null, null, null])
-    const now = await accept(newMessage(id))
-    expect(now.sequence).toBe(1)
-    const first = await t.store.messages.promoteDue(500, 2, tells('message.queued'))
-    const second = await t.store.messages.promoteDue(500, 2, tells('message.queued'))
-    const promoted = [...first, ...second].map(({ record }) => record)
-    expect(promoted.map(({ sendAt, sequence, status }) => [sendAt, sequence, status])).toEqual([
-      [100, 2, 'queued'],
-      [200, 3, 'queued'],
-      [300, 4, 'queued'],
-    ])
-    expect(promoted[0]?.reachedAt).toMatchObject({ queued: 500 })
-    expect(await t.store.messages.queueState(id)).toMatchObject({ depth: 4, scheduled: 1 })
-    expect(await t.store.messages.promoteDue(500, 2, tellsNothing)).toEqual([])
-  })
-
   test('scheduled messages have a limit of their own', async () => {
     const id = await createHeldSession(t.store)
     const scheduled = () => newMessage(id, { status: 'scheduled', sendAt: 1e12 })
@@ -195,23 +175,6 @@ describeStores('messages', (t) => {
     const refused = t.store.messages.accept({ message: scheduled(), idempotency: null, maxQueueDepth: 1, now: 1 }, tellsNothing)
     expect(await refused).toEqual({ outcome: 'queue_full', depth: 1 })
     await accept(newMessage(id), 1)
-  })
-
-  test('queued and scheduled messages expire at their time; one that is being sent does not', async () => {
-    const id = await createHeldSession(t.store)
-    const sending = await accept(newMessage(id, { expiresAt: 100 }))
-    await t.store.messages.take({ sessionId: id, id: sending.id, epoch: 1, now: 1 }, tellsNothing)
-    const queued = await accept(newMessage(id, { expiresAt: 100 }))
-    const scheduled = await accept(newMessage(id, { expiresAt: 90, status: 'scheduled', sendAt: 95 }))
-    await accept(newMessage(id, { expiresAt: 101 }))
-    await accept(newMessage(id))
-    expect(await t.store.messages.expireDue(89, 10, tells('message.expired'))).toEqual([])
-    const expired = await t.store.messages.expireDue(100, 10, tells('message.expired'))
-    expect(expired.map(({ record }) => [record.id, record.status])).toEqual([
-      [scheduled.id, 'expired'],
-      [queued.id, 'expired'],
-    ])
-    expect(await t.store.messages.queueState(id)).toMatchObject({ depth: 3, scheduled: 0 })
   })
 
   const error = { code: 'session_logged_out', detail: 'd' }
@@ -233,7 +196,7 @@ describeStores('messages', (t) => {
     const failed = await t.store.messages.list({ sessionId: id, status: 'failed', limit: 10 })
     expect(failed.data.map((message) => message.error)).toEqual(Array.from({ length: 5 }, () => error))
     expect(await t.store.messages.queueState(id)).toMatchObject({ depth: 0, scheduled: 0 })
-    expect(await t.store.messages.promoteDue(2e12, 10, tells('message.queued'))).toEqual([])
+    expect(await promoteDue(t.store.messages, 2e12, 10, tells('message.queued'))).toEqual([])
     expect(await t.store.messages.get(id, canceled.id)).toMatchObject({ status: 'canceled' })
     expect(await t.store.messages.get(other.sessionId, other.id)).toMatchObject({ status: 'queued' })
   })

@@ -1,6 +1,7 @@
 // What pacing asks of the store: who is a stranger, what is held back, how many stand before a message.
 import { expect, test } from 'vitest'
 import type { MessageRecord, StatusChange } from '../../src/store/message-store.ts'
+import { promoteDue } from '../support/due.ts'
 import { newMessage, tellsNothing } from '../support/records.ts'
 import { createHeldSession } from '../support/store.ts'
 import { describeStores } from '../support/store-kinds.ts'
@@ -138,7 +139,7 @@ describeStores('pacing', (t) => {
     expect(after.map(({ position }) => position)).toEqual([1, 3, 5])
     const scheduled = await accept(id, { status: 'scheduled', sequence: null, sendAt: 10 })
     expect(scheduled.position).toBeNull()
-    await t.store.messages.promoteDue(10, 10, tellsNothing)
+    await promoteDue(t.store.messages, 10, 10, tellsNothing)
     expect((await accept(id, { priority: 'bulk' })).position).toBe(7)
   })
 

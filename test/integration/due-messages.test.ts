@@ -9,6 +9,7 @@ import { hasCode } from '../../src/platform/errors.ts'
 import { runBeats } from '../../src/platform/beat.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import { ids, stored } from '../support/paced-rig.ts'
+import { newMessage, newSession } from '../support/records.ts'
 import { acked, ScriptedClient } from '../support/scripted-client.ts'
 import { rigForEachTest } from '../support/rig-for-each-test.ts'
 import type { SendRig } from '../support/send-rig.ts'
@@ -26,12 +27,19 @@ beforeEach(async () => {
   deps = { messages, queues: new SendQueues(redis, rig.prefix), redis, prefix: rig.prefix, announce: rig.announce, log }
 })
 
+const addSession = async () => {
+  const input = newSession()
+  await rig.store.sessions.create(input, () => [])
+  return input.session
+}
+
 /** The scheduler as it is a while later, without waiting for it. */
 const asOfLater = (laterMs: number): DueDeps => ({
   ...deps,
   messages: {
-    promoteDue: (now, ...rest) => rig.store.messages.promoteDue(now + laterMs, ...rest),
-    expireDue: (now, ...rest) => rig.store.messages.expireDue(now + laterMs, ...rest),
+    ...rig.store.messages,
+    listDue: (now, limit) => rig.store.messages.listDue(now + laterMs, limit),
+    listExpired: (now, limit) => rig.store.messages.listExpired(now + laterMs, limit),
   },
 })
 
@@ -58,7 +66,12 @@ test('a tick queues them within a second of their time, and their holder is woke
   const { drain } = await rig.hold(1)
   const client = new ScriptedClient()
   drain.attach(client)
-  const tick = { name: 'due-messages', everyMs: 500, deadlineMs: 5_000, run: (stop: AbortSignal) => runDueMessages(deps, stop) }
+  const runs: number[] = []
+  const run = async (stop: AbortSignal) => {
+    runs.push(Date.now())
+    return runDueMessages(deps, stop)
+  }
+  const tick = { name: 'due-messages', everyMs: 500, deadlineMs: 5_000, run }
   const ticks = runBeats({ redis: deps.redis, prefix: rig.prefix, log }, [tick])
   try {
     const message = await rig.accept('soon', { sendAt: Date.now() + 700 })
@@ -66,9 +79,88 @@ test('a tick queues them within a second of their time, and their holder is woke
     const { reachedAt, sendAt } = await stored(rig, message)
     expect(reachedAt.queued).toBeGreaterThanOrEqual(sendAt ?? Infinity)
     expect(reachedAt.scheduled).toBeLessThan(sendAt ?? 0)
+    // By the first run after its time: half a second, and what the machine adds to that.
+    expect(runs.filter((at) => at > (sendAt ?? 0) && at < (reachedAt.queued ?? 0)).length).toBeLessThanOrEqual(1)
   } finally {
     await ticks.close(2_000)
   }
+})
+
+test('many due at once: each is queued as soon as the store has it, with that time, and a slow session keeps no other waiting', async () => {
+  const sendAt = Date.now() + 60_000
+  const session = await addSession()
+  const slow: MessageRecord[] = []
+  for (let n = 0; n < 250; n += 1) slow.push(await rig.accept(`message ${n}`, { sendAt: sendAt + n }))
+  const other = newMessage(session.id, { status: 'scheduled', sendAt: sendAt + 1_000 })
+  await rig.store.messages.accept({ message: other, idempotency: null, maxQueueDepth: 9, now: 1 }, () => [])
+  const later = asOfLater(90_000)
+  const { promise: otherIsQueued, resolve: queued } = Promise.withResolvers<void>()
+  const added: { sessionId: string; ids: string[]; stored: number }[] = []
+  const queues: DueDeps['queues'] = {
+    removeAll: () => Promise.resolve(),
+    addAll: async (sessionId, rows) => {
+      const { scheduled } = await rig.store.messages.queueState(rig.sessionId)
+      added.push({ sessionId, ids: rows.map(({ id }) => id), stored: 250 - scheduled })
+      if (sessionId === session.id) queued()
+    },
+  }
+  const messages: DueDeps['messages'] = {
+    ...later.messages,
+    promote: async (sessionId, ...rest) => {
+      if (sessionId !== session.id) await otherIsQueued
+      return later.messages.promote(sessionId, ...rest)
+    },
+  }
+  expect(await runDueMessages({ ...later, messages, queues }, signal)).toBe(251)
+  const [first, ...steps] = added
+  expect(first?.ids).toEqual([other.id])
+  expect(steps.flatMap((each) => each.ids)).toEqual(slow.map(({ id }) => id))
+  expect(steps.map(({ stored: count }) => count)).toEqual([100, 200, 250])
+  const times = await Promise.all(slow.map(async (message) => (await stored(rig, message)).reachedAt.queued ?? NaN))
+  expect(times).toEqual(times.toSorted((a, b) => a - b))
+})
+
+test('many that expire at once delay none that is due', async () => {
+  const expiresAt = Date.now() + 60_000
+  for (let n = 0; n < 520; n += 1) await rig.accept(`message ${n}`, { expiresAt })
+  const later = asOfLater(90_000)
+  const order: string[] = []
+  const due: MessageRecord[] = []
+  const messages: DueDeps['messages'] = {
+    ...later.messages,
+    expire: async (...args) => {
+      if (due.length === 0) due.push(await rig.accept('due', { sendAt: expiresAt + 1 }))
+      order.push('expire')
+      return later.messages.expire(...args)
+    },
+    promote: async (...args) => {
+      order.push('promote')
+      return later.messages.promote(...args)
+    },
+  }
+  expect(await runDueMessages({ ...later, messages }, signal)).toBe(521)
+  expect(order).toEqual(['expire', 'expire', 'expire', 'expire', 'expire', 'promote', 'expire'])
+  expect(await rig.statuses(due)).toEqual(['queued'])
+})
+
+test('a session whose messages cannot be queued keeps no other from its turn, and a tick that is to end begins no further step', async () => {
+  const sendAt = Date.now() + 60_000
+  const broken = await rig.accept('broken', { sendAt })
+  const session = await addSession()
+  const good = newMessage(session.id, { status: 'scheduled', sendAt: sendAt + 1 })
+  await rig.store.messages.accept({ message: good, idempotency: null, maxQueueDepth: 9, now: 1 }, () => [])
+  const later = asOfLater(90_000)
+  const ended = new AbortController()
+  ended.abort()
+  expect(await runDueMessages(later, ended.signal)).toBe(0)
+  const messages: DueDeps['messages'] = {
+    ...later.messages,
+    promote: (sessionId, ...rest) =>
+      sessionId === rig.sessionId ? Promise.reject(new Error('broken')) : later.messages.promote(sessionId, ...rest),
+  }
+  await expect(runDueMessages({ ...later, messages }, signal)).rejects.toThrow('broken')
+  expect(await rig.store.messages.get(session.id, good.id)).toMatchObject({ status: 'queued' })
+  expect(await rig.statuses([broken])).toEqual(['scheduled'])
 })
 
 test('a scheduler that dies between store and queue: the holder finds them, in order', async () => {

@@ -92,8 +92,10 @@ async function askEverything(store: Store): Promise<void> {
   await store.messages.advanceByWhatsappId(id, [message.whatsappId], { to: 'sent', at: 9 }, tellsNothing)
   await store.messages.storeInbound(newInbound(id, 'W'), tells('message.received'))
   await store.messages.findByWhatsappId(id, 'NONE')
-  await store.messages.promoteDue(1, 1, tellsNothing)
-  await store.messages.expireDue(1, 1, tellsNothing)
+  await store.messages.listDue(1, 1)
+  await store.messages.listExpired(1, 1)
+  await store.messages.promote(id, ['msg_none'], 1, tellsNothing)
+  await store.messages.expire(id, ['msg_none'], 1, tellsNothing)
   const error = { code: 'x', detail: '' }
   await store.messages.failUnfinished({ sessionId: id, epoch: 1, error, at: 1, limit: 1 }, tellsNothing)
   await store.messages.forgetContacts(id, 1)

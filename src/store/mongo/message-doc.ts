@@ -2,7 +2,7 @@
 import type { ClientSession } from 'mongoose'
 import type { Describe, Outcome } from '../event-store.ts'
 import { isUnfinished, reachesContact } from '../message-status.ts'
-import { lanes, type Lane, type MessageRecord, type MessageStatus } from '../message-store.ts'
+import { lanes, type Lane, type MessagePlace, type MessageRecord, type MessageStatus } from '../message-store.ts'
 import { recordWrittenTo } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import { publish, type CounterChange } from './outbox.ts'
@@ -37,6 +37,10 @@ function flagsOf(status: MessageStatus) {
   }
 }
 
+export function toPlace({ _id: id, sessionId }: Pick<MessageDoc, '_id' | 'sessionId'>): MessagePlace {
+  return { id, sessionId }
+}
+
 export async function findMessage(
   db: MongoDatabase,
   sessionId: string,
@@ -67,14 +71,56 @@ export async function saveChange(
   after: MessageRecord,
   describe: Describe<MessageRecord>,
 ): Promise<Outcome<MessageRecord>> {
+  await db.models.messages.updateOne({ _id: after.id }, updateOf(after), { session })
+  const published = await publish(db, session, after.sessionId, describe(after), countersOf(before.status, after))
+  await recordReached(db, session, before, after)
+  return { record: after, published }
+}
+
+/** The same for many messages of one session, in a few statements; their events are in the order given. */
+export async function saveChanges(
+  db: MongoDatabase,
+  session: ClientSession,
+  sessionId: string,
+  changes: readonly { before: MessageRecord; after: MessageRecord }[],
+  describe: Describe<MessageRecord>,
+): Promise<Outcome<MessageRecord>[]> {
+  if (changes.length === 0) return []
+  const updates = changes.map(({ after }) => ({ updateOne: { filter: { _id: after.id }, update: updateOf(after) } }))
+  await db.models.messages.bulkWrite(updates, { session })
+  const drafts = changes.map(({ after }) => describe(after))
+  const sum: Required<Omit<CounterChange, 'messageSequence'>> = { depth: 0, depthHigh: 0, depthBulk: 0, scheduled: 0 }
+  for (const { before, after } of changes) {
+    const { depth = 0, depthHigh = 0, depthBulk = 0, scheduled = 0 } = countersOf(before.status, after)
+    sum.depth += depth
+    sum.depthHigh += depthHigh
+    sum.depthBulk += depthBulk
+    sum.scheduled += scheduled
+  }
+  const published = await publish(db, session, sessionId, drafts.flat(), sum)
+  for (const { before, after } of changes) await recordReached(db, session, before, after)
+  let told = 0
+  return changes.map(({ after }, i) => {
+    const from = told
+    told += drafts[i]?.length ?? 0
+    return { record: after, published: published.slice(from, told) }
+  })
+}
+
+function updateOf(after: MessageRecord) {
   const { status, sequence, heldBy, heldUntil, attemptCount, updatedAt, reachedAt, error, address } = after
   const { set, unset } = flagsOf(status)
-  await db.models.messages.updateOne(
-    { _id: after.id },
-    { $set: { status, sequence, heldBy, heldUntil, attemptCount, updatedAt, reachedAt, error, address, ...set }, $unset: unset },
-    { session },
-  )
-  const published = await publish(db, session, after.sessionId, describe(after), countersOf(before.status, after))
-  if (reachesContact(before, after)) await recordWrittenTo(db, session, after, reachedAt.sending ?? updatedAt)
-  return { record: after, published }
+  return {
+    $set: { status, sequence, heldBy, heldUntil, attemptCount, updatedAt, reachedAt, error, address, ...set },
+    $unset: unset,
+  }
+}
+
+async function recordReached(
+  db: MongoDatabase,
+  session: ClientSession,
+  before: MessageRecord,
+  after: MessageRecord,
+): Promise<void> {
+  if (reachesContact(before, after)) await recordWrittenTo(db, session, after, after.reachedAt.sending ?? after.updatedAt)
 }

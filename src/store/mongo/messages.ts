@@ -18,9 +18,8 @@ import {
   positionOf,
   queueState,
 } from './list-messages.ts'
-import { findMessage, saveChange, toMessage } from './message-doc.ts'
+import { findMessage, saveChange, saveChanges, toMessage, toPlace } from './message-doc.ts'
 import { listHeld, listQueue, pacingFacts } from './queued-messages.ts'
-import type { MessageDoc } from './schemas.ts'
 import { passFence } from './session-doc.ts'
 import { takeMessage } from './take-message.ts'
 
@@ -36,32 +35,33 @@ export function createMessages(db: MongoDatabase, places: EventPlaces): MessageS
     message: MessageRecord | null,
     to: StatusChange,
     describe: Describe<MessageRecord>,
-    more: (after: MessageRecord) => Promise<MessageRecord> = (after) => Promise.resolve(after),
   ): Promise<Outcome<MessageRecord> | null> => {
     const after = message && advanced(message, to)
-    return after && saveChange(db, session, message, await more(after), describe)
+    return after && saveChange(db, session, message, after, describe)
   }
-  /** Each in a transaction of its own: they belong to different sessions, and none waits for all. */
-  const stepEach = async (
-    found: MessageDoc[],
+  /** Those for which it is a step forward, in the order given and in a few statements. */
+  const stepAll = async (
+    session: ClientSession,
+    sessionId: string,
+    ids: readonly string[],
     to: StatusChange,
     describe: Describe<MessageRecord>,
-    more?: (session: ClientSession) => (after: MessageRecord) => Promise<MessageRecord>,
   ): Promise<Outcome<MessageRecord>[]> => {
-    const outcomes: Outcome<MessageRecord>[] = []
-    for (const { _id, sessionId } of found) {
-      const outcome = await change(sessionId, async (session) =>
-        step(session, await findMessage(db, sessionId, _id, session), to, describe, more?.(session)),
-      )
-      if (outcome) outcomes.push(outcome)
-    }
-    return outcomes
+    const found = await messages.find({ _id: { $in: ids }, sessionId }, null, { session }).lean()
+    const byId = new Map(found.map((doc) => [doc._id, toMessage(doc)]))
+    const changes = ids.flatMap((id) => {
+      const before = byId.get(id)
+      const after = before && advanced(before, to)
+      return after ? [{ before, after }] : []
+    })
+    if (to.to === 'queued') await number(session, sessionId, changes)
+    return saveChanges(db, session, sessionId, changes, describe)
   }
-  const numbered = (session: ClientSession) => async (after: MessageRecord) => {
-    const counter = await counters
-      .findOneAndUpdate({ _id: after.sessionId }, { $inc: { messageSequence: 1 } }, { session, returnDocument: 'after' })
-      .lean()
-    return { ...after, sequence: counter?.messageSequence ?? null }
+  const number = async (session: ClientSession, sessionId: string, changes: { after: MessageRecord }[]) => {
+    const raised = { $inc: { messageSequence: changes.length } }
+    const counter = await counters.findOneAndUpdate({ _id: sessionId }, raised, { session, returnDocument: 'after' }).lean()
+    const first = counter ? counter.messageSequence - changes.length + 1 : null
+    for (const [i, change] of changes.entries()) change.after = { ...change.after, sequence: first === null ? null : first + i }
   }
 
   return {
@@ -111,42 +111,49 @@ export function createMessages(db: MongoDatabase, places: EventPlaces): MessageS
         return (await step(session, message, { to: 'canceled', at }, describe)) ?? 'too_late'
       }),
 
-    promoteDue: async (now, limit, describe) => {
-      const found = await db.read(async () =>
-        messages
-          .find({ status: 'scheduled', sendAt: { $lte: now } })
+    listDue: (now, limit) =>
+      db.read(async () => {
+        const isWorthIt = { $or: [{ expiresAt: null }, { expiresAt: { $gt: now } }] }
+        const found = await messages
+          .find({ status: 'scheduled', sendAt: { $lte: now }, ...isWorthIt }, { sessionId: 1 })
           .sort({ sendAt: 1, _id: 1 })
           .limit(limit)
-          .lean(),
-      )
-      return stepEach(found, { to: 'queued', at: now }, describe, numbered)
-    },
+          .lean()
+        return found.map(toPlace)
+      }),
 
-    expireDue: async (now, limit, describe) => {
-      const found = await db.read(async () =>
-        messages
-          .find({ waiting: true, expiresAt: { $lte: now } })
+    listExpired: (now, limit) =>
+      db.read(async () => {
+        const found = await messages
+          .find({ waiting: true, expiresAt: { $lte: now } }, { sessionId: 1 })
           .sort({ expiresAt: 1 })
           .limit(limit)
-          .lean(),
-      )
-      return stepEach(found, { to: 'expired', at: now }, describe)
-    },
+          .lean()
+        return found.map(toPlace)
+      }),
+
+    promote: (sessionId, ids, at, describe) =>
+      change(sessionId, (session) => stepAll(session, sessionId, ids, { to: 'queued', at }, describe)),
+
+    expire: (sessionId, ids, at, describe) =>
+      change(sessionId, (session) => stepAll(session, sessionId, ids, { to: 'expired', at }, describe)),
 
     failUnfinished: async ({ sessionId, epoch, error, at, limit }, describe) => {
       // In this order: what becomes due between the two is found by the second.
       const found = await db.read(async () =>
-        messages.find({ sessionId, status: 'scheduled' }).sort({ createdAt: 1, _id: 1 }).limit(limit).lean(),
+        messages.find({ sessionId, status: 'scheduled' }, { _id: 1 }).sort({ createdAt: 1, _id: 1 }).limit(limit).lean(),
       )
       if (found.length < limit) {
-        const unfinished = messages.find({ sessionId, unfinished: true }).sort({ lane: 1, sequence: 1 })
+        const unfinished = messages.find({ sessionId, unfinished: true }, { _id: 1 }).sort({ lane: 1, sequence: 1 })
         found.push(...(await db.read(async () => unfinished.limit(limit - found.length).lean())))
       }
-      const fenced = (session: ClientSession) => async (after: MessageRecord) => {
+      if (found.length === 0) return { failed: [], isEmpty: true }
+      const ids = found.map(({ _id }) => _id)
+      const failed = await change(sessionId, async (session) => {
         await passFence(db, session, sessionId, epoch)
-        return after
-      }
-      return { failed: await stepEach(found, { to: 'failed', at, error }, describe, fenced), isEmpty: found.length === 0 }
+        return stepAll(session, sessionId, ids, { to: 'failed', at, error }, describe)
+      })
+      return { failed, isEmpty: false }
     },
 
     listUnfinished: (sessionId, query) => db.read(() => listUnfinished(db, sessionId, query)),

@@ -1,6 +1,7 @@
 // Messages in SQLite.
+import type { Describe, Outcome } from '../event-store.ts'
 import { advanced } from '../message-status.ts'
-import type { MessageRecord, MessageStore } from '../message-store.ts'
+import type { MessagePlace, MessageRecord, MessageStore, StatusChange } from '../message-store.ts'
 import { acceptMessage, findByWhatsappId, storeInbound } from './accept-message.ts'
 import { forgetContacts, newContacts } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -78,47 +79,49 @@ export function createMessages(db: SqliteDatabase): MessageStore {
         return after ? saveChange(db, message, after, describe) : 'too_late'
       }),
 
-    promoteDue: (now, limit, describe) =>
-      db.write(() =>
-        db
-          .sql(`SELECT * FROM messages WHERE status = 'scheduled' AND send_at <= ? ORDER BY send_at, n LIMIT ?`)
-          .all(now, limit)
-          .map(toMessage)
-          .flatMap((message) => {
-            const after = advanced(message, { to: 'queued', at: now })
-            return after ? [saveChange(db, message, { ...after, sequence: nextSequence(db, message.sessionId) }, describe)] : []
-          }),
-      ),
-
-    expireDue: (now, limit, describe) =>
-      db.write(() =>
+    listDue: (now, limit) =>
+      db.read(() =>
         db
           .sql(
-            `SELECT * FROM messages WHERE expires_at IS NOT NULL AND expires_at <= ? AND status IN ('queued', 'scheduled')
+            `SELECT id, session_id FROM messages
+             WHERE status = 'scheduled' AND send_at <= ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY send_at, n LIMIT ?`,
+          )
+          .all(now, now, limit)
+          .map(toPlace),
+      ),
+
+    listExpired: (now, limit) =>
+      db.read(() =>
+        db
+          .sql(
+            `SELECT id, session_id FROM messages WHERE expires_at IS NOT NULL AND expires_at <= ? AND status IN ('queued', 'scheduled')
              ORDER BY expires_at LIMIT ?`,
           )
           .all(now, limit)
-          .map(toMessage)
-          .flatMap((message) => {
-            const after = advanced(message, { to: 'expired', at: now })
-            return after ? [saveChange(db, message, after, describe)] : []
-          }),
+          .map(toPlace),
       ),
+
+    promote: (sessionId, ids, at, describe) =>
+      db.write(() =>
+        advanceEach(db, sessionId, ids, { to: 'queued', at }, describe, (after) => ({
+          ...after,
+          sequence: nextSequence(db, sessionId),
+        })),
+      ),
+
+    expire: (sessionId, ids, at, describe) => db.write(() => advanceEach(db, sessionId, ids, { to: 'expired', at }, describe)),
 
     failUnfinished: ({ sessionId, epoch, error, at, limit }, describe) =>
       db.write(() => {
         requireEpoch(db, sessionId, epoch)
         const scheduled = db
-          .sql(`SELECT * FROM messages WHERE session_id = ? AND status = 'scheduled' ORDER BY created_at LIMIT ?`)
+          .sql(`SELECT id FROM messages WHERE session_id = ? AND status = 'scheduled' ORDER BY created_at LIMIT ?`)
           .all(sessionId, limit)
         const unfinished = db
-          .sql(`SELECT * FROM messages WHERE session_id = ? AND status IN ('queued', 'sending') ORDER BY lane, sequence LIMIT ?`)
+          .sql(`SELECT id FROM messages WHERE session_id = ? AND status IN ('queued', 'sending') ORDER BY lane, sequence LIMIT ?`)
           .all(sessionId, limit - scheduled.length)
-        const found = [...scheduled, ...unfinished].map(toMessage)
-        const failed = found.flatMap((message) => {
-          const after = advanced(message, { to: 'failed', at, error })
-          return after ? [saveChange(db, message, after, describe)] : []
-        })
+        const found = [...scheduled, ...unfinished].map(({ id }) => String(id))
+        const failed = advanceEach(db, sessionId, found, { to: 'failed', at, error }, describe)
         return { failed, isEmpty: found.length === 0 }
       }),
 
@@ -135,6 +138,26 @@ export function createMessages(db: SqliteDatabase): MessageStore {
     queueState: (sessionId) => db.read(() => queueState(db, sessionId)),
     position: (sessionId, id) => db.read(() => positionOf(db, sessionId, id)),
   }
+}
+
+/** Those for which it is a step forward. Must run inside `write`. */
+function advanceEach(
+  db: SqliteDatabase,
+  sessionId: string,
+  ids: readonly string[],
+  change: StatusChange,
+  describe: Describe<MessageRecord>,
+  more: (after: MessageRecord) => MessageRecord = (after) => after,
+): Outcome<MessageRecord>[] {
+  return ids.flatMap((id) => {
+    const message = findMessage(db, sessionId, id)
+    const after = message && advanced(message, change)
+    return after ? [saveChange(db, message, more(after), describe)] : []
+  })
+}
+
+function toPlace(row: Record<string, unknown>): MessagePlace {
+  return { id: String(row['id']), sessionId: String(row['session_id']) }
 }
 
 function nextSequence(db: SqliteDatabase, sessionId: string): MessageRecord['sequence'] {
