@@ -13,6 +13,7 @@ interface Waiting<Entry> {
   reject: (error: unknown) => void
 }
 
+/** What it writes may be written again: the outcome of a write is not always known. */
 export class BatchedWrites<Entry> {
   readonly #writeAll: (entries: readonly Entry[]) => Promise<void>
   #waiting: Waiting<Entry>[] = []
@@ -22,7 +23,7 @@ export class BatchedWrites<Entry> {
     this.#writeAll = writeAll
   }
 
-  /** Resolves when it is written. @throws AppError `store_unavailable` when the store is away for long */
+  /** Resolves when it is written. @throws AppError `store_unavailable`, `accept_outcome_unknown` when the store is away for long */
   add(entry: Entry): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ entry, resolve, reject })
@@ -43,10 +44,15 @@ export class BatchedWrites<Entry> {
       await patiently(() => this.#writeAll(waiting.map(({ entry }) => entry)))
       for (const { resolve } of waiting) resolve()
     } catch (error) {
-      if (waiting.length === 1 || hasCode(error, 'store_unavailable')) for (const { reject } of waiting) reject(error)
+      if (waiting.length === 1 || isAway(error)) for (const { reject } of waiting) reject(error)
       else for (const each of waiting) await this.#write([each])
     }
   }
+}
+
+/** Each by itself would only wait as long again, one after the other. */
+function isAway(error: unknown): boolean {
+  return hasCode(error, 'store_unavailable') || hasCode(error, 'accept_outcome_unknown')
 }
 
 /** A short pause of the store shall not make receivers get events twice. */
@@ -55,7 +61,7 @@ async function patiently(write: () => Promise<void>): Promise<void> {
     try {
       return await write()
     } catch (error) {
-      if (!hasCode(error, 'store_unavailable')) throw error
+      if (!isAway(error)) throw error
       await sleep(waitMs)
     }
   }

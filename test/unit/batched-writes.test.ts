@@ -43,10 +43,13 @@ test('one that cannot be written takes none of the others with it', async () => 
   expect(writes).toEqual([['dlv_1'], ['dlv_3']])
 })
 
-test('a store that is away for a moment is asked again, with all of them', async () => {
-  const { log, writes } = openLog((_, write) => {
-    if (write <= 2) throw new AppError('store_unavailable')
-  })
-  await Promise.all([1, 2].map((n) => log.add(recordOf(n))))
-  expect(writes).toEqual([['dlv_1', 'dlv_2']])
-})
+test.each(['store_unavailable', 'accept_outcome_unknown'] as const)(
+  '%s: a store that is away for a moment is asked again, with all of them',
+  async (code) => {
+    const { log, writes } = openLog((_, write) => {
+      if (write <= 2) throw new AppError(code)
+    })
+    await Promise.all([1, 2].map((n) => log.add(recordOf(n))))
+    expect(writes).toEqual([['dlv_1', 'dlv_2']])
+  },
+)
