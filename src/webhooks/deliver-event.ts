@@ -44,6 +44,8 @@ interface DeliverInput {
 }
 
 export type DeliverOutcome =
+  /** `discarded`: the endpoint is gone or disabled, and the delivery ends with it. */
+  | { outcome: 'discarded' }
   /** `postponed`: no attempt was made, and the delivery waits in the store; the retry tick brings it back. */
   | { outcome: 'succeeded' | 'failed' | 'dead' | 'dropped' | 'postponed' }
   /** No attempt was made; come back then. */
@@ -59,7 +61,7 @@ export async function deliverEvent(deps: DeliverDeps, job: DeliverInput): Promis
     const reason = endpoint ? 'endpoint_disabled' : 'endpoint_deleted'
     await deps.deliveries.bury([deliveryId], reason, Date.now())
     if (endpoint) deps.deadLetters.add(deliveryId, { endpointId, reason })
-    return { outcome: 'dead' }
+    return { outcome: 'discarded' }
   }
   const blockedUntil = await deps.breakers.blockedUntil(endpointId)
   if (blockedUntil > 0) return postpone(deps, job, blockedUntil)

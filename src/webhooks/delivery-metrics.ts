@@ -4,10 +4,18 @@ import type { DeliverOutcome } from './deliver-event.ts'
 
 const outcomes = counter(
   'ujumbe_webhook_jobs_total',
-  'Delivery jobs by what came of them: succeeded, failed (tried again later), dead, dropped (done already), deferred, postponed (no attempt made).',
+  'Delivery jobs by what came of them: succeeded, failed (tried again later), dead (given up), discarded (the endpoint is gone or disabled), dropped (done already), deferred, postponed (no attempt made).',
   ['outcome'],
 )
-const allOutcomes: readonly DeliverOutcome['outcome'][] = ['succeeded', 'failed', 'dead', 'dropped', 'deferred', 'postponed']
+const allOutcomes: readonly DeliverOutcome['outcome'][] = [
+  'succeeded',
+  'failed',
+  'dead',
+  'discarded',
+  'dropped',
+  'deferred',
+  'postponed',
+]
 for (const outcome of allOutcomes) outcomes.inc({ outcome }, 0) // a series that begins with 500 has not increased
 export const attemptSeconds = histogram(
   'ujumbe_webhook_attempt_seconds',

@@ -1,9 +1,11 @@
 // Deliveries through real queues, a real store and a real receiver: signed, retried, given up, and never after the endpoint is gone.
+import { Registry } from 'prom-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { SharedMetrics } from '../../src/platform/metrics.ts'
 import { editEndpoint, rotateSecret } from '../../src/webhooks/create-endpoint.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { waitFor } from '../support/wait.ts'
-import { draft, loopbackAllowed, startWebhookBench, type WebhookBench } from '../support/webhooks.ts'
+import { draft, loopbackAllowed, silentLog, startWebhookBench, type WebhookBench } from '../support/webhooks.ts'
 
 let bench: WebhookBench
 let receiver: Receiver
@@ -187,7 +189,13 @@ describe('an endpoint', () => {
     expect((await waitFor('failingSince is gone', healthy)).lastSuccessAt).toBeGreaterThan(0)
   })
 
-  test('that is disabled or deleted gets no attempt', async () => {
+  test('that is disabled or deleted gets no attempt, and nobody is alarmed', async () => {
+    const metrics = new SharedMetrics({ redis: bench.connection, prefix: bench.prefix, name: 'test', log: silentLog })
+    const jobs = async (outcome: string) => {
+      const line = new RegExp(`^ujumbe_webhook_jobs_total\\{.*outcome="${outcome}".*\\} (\\d+)$`, 'm')
+      return Number(line.exec(await metrics.render(new Registry()))?.[1])
+    }
+    const before = { dead: await jobs('dead'), discarded: await jobs('discarded') }
     const first = await bench.endpoint(receiver)
     const id = only(await bench.publish([draft(1)], false))
     await bench.store.endpoints.update(first.id, { enabled: false, disabledReason: 'requested' })
@@ -200,6 +208,9 @@ describe('an endpoint', () => {
     await bench.deliveryQueue.add(orphan, { endpointId: second.id, attempt: 0 })
     await waitFor('the job is gone', async () => (await bench.deliveryQueue.queue.getJobCountByTypes('wait', 'active')) === 0)
     expect(receiver.received).toHaveLength(0)
+    await waitFor('both are counted', async () => (await jobs('discarded')) === before.discarded + 2)
+    expect(await jobs('dead')).toBe(before.dead)
+    await metrics.close()
   })
 
   test('signs with both secrets after a rotation, and with the new one alone when the old has run out', async () => {
