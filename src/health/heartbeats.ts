@@ -28,6 +28,7 @@ export class Heartbeats {
   readonly #heardAt: ReadonlyMap<string, number>
   readonly #before: ReadonlyMap<string, number>
   readonly #unheard = new Map<string, number>()
+  readonly #asked = new Set<string>()
   readonly #hasWorkers: boolean
 
   private constructor(
@@ -52,6 +53,7 @@ export class Heartbeats {
 
   of(session: Pick<SessionRecord, 'id' | 'status' | 'lastConnectedAt'>): Heard {
     const { id, status } = session
+    this.#asked.add(id)
     if (status !== 'connected') return { isHeld: this.#hasWorkers, heardAt: null, unheardSince: null }
     const heardAt = this.#heardAt.get(id) ?? connectedJustNow(session, this.#now)
     if (heardAt !== null) return { isHeld: true, heardAt, unheardSince: null }
@@ -60,13 +62,18 @@ export class Heartbeats {
     return { isHeld: false, heardAt: null, unheardSince }
   }
 
-  /** For the next tick, whichever process runs it. Costs nothing while all are heard. */
-  async save(): Promise<void> {
+  /**
+   * For the next tick, whichever process runs it. Costs nothing while all are heard. `isWhole`: all sessions were asked about; else what is
+   * known of those that were not stays.
+   */
+  async save(isWhole: boolean): Promise<void> {
     if (this.#unheard.size === 0 && this.#before.size === 0) return
     const { redis, prefix } = this.#deps
     const key = unheardKey(prefix)
-    const write = redis.multi().del(key)
-    if (this.#unheard.size > 0) write.hset(key, Object.fromEntries(this.#unheard)).pexpire(key, keepMs)
-    await write.exec()
+    const over = [...this.#before.keys()].filter((id) => !this.#unheard.has(id) && (isWhole || this.#asked.has(id)))
+    const write = redis.multi()
+    if (over.length > 0) write.hdel(key, ...over)
+    if (this.#unheard.size > 0) write.hset(key, Object.fromEntries(this.#unheard))
+    await write.pexpire(key, keepMs).exec()
   }
 }

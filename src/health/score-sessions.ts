@@ -65,13 +65,14 @@ export class SessionScorer {
     const troubled = await listTroubled(this.#deps, now - scoreWindowMs)
     if (isFleetBound(await readFleetWait(this.#deps.redis, this.#deps.prefix))) this.#fleetBoundAt = now
     let count = 0
-    for (let cursor: string | null | undefined; cursor !== null && !signal.aborted;) {
+    let cursor: string | null | undefined
+    while (cursor !== null && !signal.aborted) {
       const page = await store.sessions.list({ limit: pageSize, ...(cursor === undefined ? {} : { cursor }) })
       await this.#scorePage(page.data, { now, heartbeats, troubled })
       count += page.data.length
       cursor = page.nextCursor
     }
-    await heartbeats.save()
+    await heartbeats.save(cursor === null)
     await this.#thin(now)
     return count
   }

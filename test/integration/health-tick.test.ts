@@ -103,6 +103,32 @@ test('a connected session that no worker reports is ill only after a while, whic
   expect(await redis.hget(`${prefix}:fleet:unheard`, id)).toBeNull()
 })
 
+test('a tick that is interrupted, and one that finds sessions gone, forget nobody else that is unheard', async () => {
+  const ids = new Set<string>()
+  for (let n = 0; n < 260; n += 1) ids.add(await addSession())
+  const key = `${prefix}:fleet:unheard`
+  const since = String(Date.now() - 300_000)
+  await redis.hset(key, Object.fromEntries([...ids, 'ses_gone'].map((id) => [id, since])))
+  const stop = new AbortController()
+  const { sessions, health } = testStore.store
+  const stopping: typeof health = {
+    ...health,
+    work: (...args) => {
+      stop.abort()
+      return health.work(...args)
+    },
+  }
+  const deps = { redis, prefix, announce: () => undefined, log: pino({ level: 'silent' }) }
+  expect(await new SessionScorer({ store: { sessions, health: stopping }, ...deps }).tick(stop.signal)).toBe(200)
+  expect(await redis.hlen(key)).toBeGreaterThan(ids.size)
+  await newScorer().tick(signal)
+  for (const id of ids) expect(await healthOf(id)).toMatchObject({ level: 'critical', reason: { code: 'not_connected' } })
+  await heard(...ids)
+  await newScorer().tick(signal)
+  const left = await redis.hkeys(key)
+  expect(left.filter((id) => ids.has(id) || id === 'ses_gone')).toEqual([])
+})
+
 test('a queue that moves is not called stalled because later messages passed it long ago', async () => {
   const id = await addSession({ lastConnectedAt: Date.now() - 24 * 3_600_000, createdAt: Date.now() - 24 * 3_600_000 })
   await heard(id)
