@@ -1,5 +1,6 @@
 // How fresh the dashboard is: events while somebody looks, and what it says when the API does not give what it is asked for.
 import type { Browser } from 'playwright-core'
+import { toString as drawQr } from 'qrcode'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { makeSession, startTestApi, type TestApi } from '../support/api.ts'
 import { expectAccessible, hasBrowser, lookAgain, openPage, setHidden, startBrowser } from '../support/browser.ts'
@@ -74,6 +75,45 @@ describe.runIf(hasBrowser('how fresh the dashboard is'))('how fresh the dashboar
     await lookAgain(page)
     await fault.waitFor()
     expect(await page.getByRole('heading', { name: 'Pharmacy' }).isVisible()).toBe(true)
+  })
+
+  it('shows the QR code and asks for it once a second at most, whatever a proxy or a wrong clock makes of its times', async () => {
+    const { id } = await makeSession(api, { displayName: 'Kiosk' })
+    const { page } = await openPage(browser, api.url)
+    const askedAt: number[] = []
+    const inAnHour = new Date(Date.now() + 3_600_000).toISOString()
+    const anHourAgo = new Date(Date.now() - 3_600_000).toISOString()
+    let answer: { status: number; headers?: Record<string, string>; json: object }
+    await page.route(`**/v1/sessions/${id}/qr`, (route) => {
+      askedAt.push(performance.now())
+      return route.fulfill(answer)
+    })
+    const asksSlowly = async () => {
+      askedAt.length = 0
+      await expect.poll(() => askedAt.length, { timeout: 20_000 }).toBeGreaterThan(1)
+      const gaps = askedAt.slice(1).map((at, i) => at - (askedAt[i] ?? at))
+      expect(Math.min(...gaps)).toBeGreaterThan(900)
+    }
+    const picture = page.getByAltText(/^QR code/)
+    const isOf = async (text: string) => {
+      const source = `data:image/svg+xml,${encodeURIComponent(await drawQr(text, { type: 'svg', margin: 4 }))}`
+      await expect.poll(() => picture.getAttribute('src'), { timeout: 10_000 }).toBe(source)
+    }
+    answer = { status: 200, json: { qr: '2@first,a,b', expiresAt: 'none' } }
+    await signIn(page, api.adminKey, `/sessions/${id}`)
+    await isOf('2@first,a,b')
+    await asksSlowly()
+    answer = { status: 200, json: { qr: '2@second,a,b', expiresAt: anHourAgo } }
+    await isOf('2@second,a,b')
+    await asksSlowly()
+    for (const text of ['2@third,a,b', '2@fourth,a,b']) {
+      answer = { status: 200, json: { qr: text, expiresAt: inAnHour } }
+      await isOf(text)
+    }
+    const problem = { type: 'about:blank', title: 'x', status: 409, code: 'qr_not_ready', detail: 'x', requestId: 'req_x' }
+    answer = { status: 409, headers: { 'Retry-After': new Date().toUTCString() }, json: problem }
+    await picture.waitFor({ state: 'detached' })
+    await asksSlowly()
   })
 
   it('says that a session has gone, instead of showing it as it was', async () => {

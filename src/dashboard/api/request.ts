@@ -43,8 +43,6 @@ interface RequestOptions {
   body?: unknown
   headers?: Record<string, string>
   signal?: AbortSignal
-  /** Of the answer; JSON when left out. */
-  accept?: string
 }
 
 /** @throws Fault */
@@ -57,15 +55,7 @@ export async function request<T>(method: string, path: string, options: RequestO
   return answer
 }
 
-/** The answer as text, with its headers. @throws Fault */
-export async function requestText(path: string, options: RequestOptions): Promise<{ text: string; headers: Headers }> {
-  const response = await ask('GET', path, options)
-  const text = await response.text()
-  if (!response.ok) throw faultOf(response, text)
-  return { text, headers: response.headers }
-}
-
-async function ask(method: string, path: string, { body, headers, signal: abort, accept }: RequestOptions): Promise<Response> {
+async function ask(method: string, path: string, { body, headers, signal: abort }: RequestOptions): Promise<Response> {
   const deadline = AbortSignal.timeout(timeoutMs)
   let response: Response
   try {
@@ -73,7 +63,7 @@ async function ask(method: string, path: string, { body, headers, signal: abort,
       method,
       credentials: 'same-origin',
       headers: {
-        Accept: accept ?? 'application/json',
+        Accept: 'application/json',
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
         ...headers,
       },
@@ -93,7 +83,9 @@ async function ask(method: string, path: string, { body, headers, signal: abort,
 
 function faultOf(response: Response, text: string): Fault {
   const { code, detail, errors } = problemOf(text)
-  const retryAfterMs = Number(response.headers.get('Retry-After') ?? '2') * 1000
+  // A proxy may have put a date or nonsense there.
+  const retryAfterSeconds = Number(response.headers.get('Retry-After') ?? '2') || 2
+  const retryAfterMs = retryAfterSeconds * 1_000
   const rest = { ...(code ? { code } : {}), fields: errors ?? [], retryAfterMs }
   if (response.status === 401) return new Fault('signed_out', 'You are signed out. Sign in again.', rest)
   if (response.status === 404) return new Fault('missing', detail ?? 'There is nothing here.', rest)

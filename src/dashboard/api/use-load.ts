@@ -57,7 +57,8 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
         const fault = error instanceof Fault ? error : new Fault('refused', 'Something went wrong in this page. Reload it.')
         setState((before) => (before.key === key ? { ...before, fault } : { key, fault }))
       }
-      if (everyMs !== undefined && !ended.signal.aborted && mine === turn && !document.hidden) timer = setTimeout(run, everyMs)
+      if (everyMs !== undefined && !ended.signal.aborted && mine === turn && !document.hidden)
+        timer = setTimeout(() => void run(), everyMs)
     }
     const onVisible = () => void (!document.hidden && everyMs !== undefined && run())
     reloadNow.current = { now: () => void run(), soon: () => void (soon ??= setTimeout(() => void run(), soonMs)) }

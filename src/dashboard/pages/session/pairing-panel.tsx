@@ -1,7 +1,8 @@
 // Pairing: a QR code that renews itself, or a code to type on the phone; and the way back in when a session has stopped.
 import { useEffect, useState } from 'preact/hooks'
+import { toString as drawQr } from 'qrcode'
 import { isVisible } from '../../api/is-visible.ts'
-import { Fault, request, requestText } from '../../api/request.ts'
+import { Fault, request } from '../../api/request.ts'
 import type { Session } from '../../api/resources.ts'
 import { useTask } from '../../api/use-task.ts'
 import { now } from '../../parts/clock.ts'
@@ -83,34 +84,44 @@ function QrCode({ path }: { path: string }) {
   )
 }
 
+/** The clock of this machine may be wrong, and what is left of `expiresAt` with it: the code is asked for again after so long. */
+const leastMs = 1_000
+const mostMs = 5_000
+/** Where the API asks for more patience. */
+const mostPatienceMs = 60_000
+/** While the API does not answer, the code on the screen is likely to be good for so long. */
+const keepMs = 15_000
+
 /** Shows one code after the other until the signal aborts or the session is paired; the page learns that by itself. */
 async function renew(
   path: string,
   signal: AbortSignal,
   show: (shown: Shown | undefined, fault: Fault | undefined) => void,
 ): Promise<void> {
+  let shown: Shown | undefined
+  let shownAt = -Infinity
   while (!signal.aborted) {
-    let waitMs = 1_000
+    let waitMs: number
     try {
-      const [{ qr, expiresAt }, { text, headers }] = await Promise.all([
-        request<{ qr: string; expiresAt: string }>('GET', path, { signal }),
-        requestText(path, { signal, accept: 'image/svg+xml' }),
-      ])
-      const end = Date.parse(expiresAt)
-      // Picture and text must be of one code: it may have been renewed between the two.
-      if (Math.floor(end / 1000) * 1000 === Date.parse(headers.get('Expires') ?? '')) {
-        show({ picture: `data:image/svg+xml,${encodeURIComponent(text)}`, text: qr }, undefined)
-        waitMs = Math.max(500, end - Date.now())
-      } else waitMs = 0
+      const { qr, expiresAt } = await request<{ qr: string; expiresAt: string }>('GET', path, { signal })
+      if (shown?.text !== qr) shown = { picture: `data:image/svg+xml,${encodeURIComponent(await drawQr(qr))}`, text: qr }
+      shownAt = performance.now()
+      show(shown, undefined)
+      waitMs = within(Date.parse(expiresAt) - Date.now(), mostMs)
     } catch (error) {
       if (signal.aborted) return
       const fault = error instanceof Fault ? error : new Fault('refused', 'The code cannot be shown.')
       if (fault.code === 'session_already_paired') return
-      show(undefined, fault.code === 'qr_not_ready' ? undefined : fault)
-      waitMs = fault.retryAfterMs
+      const isWaiting = fault.code === 'qr_not_ready'
+      waitMs = within(fault.retryAfterMs, mostPatienceMs)
+      if (isWaiting || performance.now() + waitMs - shownAt > keepMs) show(undefined, isWaiting ? undefined : fault)
     }
     await new Promise((done) => setTimeout(done, waitMs))
   }
+}
+
+function within(waitMs: number, limitMs: number): number {
+  return Math.min(Math.max(waitMs || 0, leastMs), limitMs)
 }
 
 function ByCode({ path }: { path: string }) {
