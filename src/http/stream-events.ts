@@ -26,6 +26,8 @@ interface StreamInput {
 }
 
 const pageSize = 50
+/** Who was asked about so lately is not asked about again, as with other requests. */
+const checkedMs = 1_000
 /** While the store is away. */
 const againMs = 1_000
 const headers = {
@@ -55,11 +57,12 @@ export async function streamEvents(
     // The id stands there before the first event, so that whoever is cut off before it comes back to the same place.
     await write(`retry: 2000\nid: ${place}\n: connected\n\n`)
     while (!signal.aborted) {
-      if (performance.now() - checkedAt > settings.heartbeatMs) {
+      const page = await readEvents(deps.events, { sessionId, after: place, types, limit: pageSize })
+      // Between the reading and the writing: who was refused meanwhile is told nothing of it.
+      if (performance.now() - checkedAt > (page.events.length > 0 ? checkedMs : settings.heartbeatMs)) {
         await deps.check()
         checkedAt = performance.now()
       }
-      const page = await readEvents(deps.events, { sessionId, after: place, types, limit: pageSize })
       for (const event of page.events) await write(`id: ${placeOf(event, sessionId)}\ndata: ${eventBody(event)}\n\n`)
       place = page.next
       if (page.hasMore) continue
