@@ -115,7 +115,7 @@ export class SendQueueDrain {
     this.#kick()
   }
 
-  /** Somebody wrote: what was held back while they were a stranger may be due. */
+  /** Somebody wrote, or was written to: what was held back while they were a stranger may be due. */
   heard(): void {
     if (this.#held.isEmpty) return
     this.#held.added(Date.now())
@@ -277,7 +277,10 @@ export class SendQueueDrain {
       return outcome
     }
     const deps = { ...this.#deps, deliver, isTyping: this.#pacer.isTyping, ending: this.#ending.signal, log: this.#deps.log }
-    return this.#inFlight.track((hurry) => sendMessage({ ...deps, hurry }, this.#sessionId, job.id as string))
+    const verdict = await this.#inFlight.track((hurry) => sendMessage({ ...deps, hurry }, this.#sessionId, job.id as string))
+    // They are no stranger any more: what was held back for that is due.
+    if (verdict.kind === 'ended' && this.#pacer.isToStranger) this.heard()
+    return verdict
   }
 
   /** The store knows a higher epoch than our lease has: whoever holds it sends now, we never again. */

@@ -1,6 +1,7 @@
 // A stored message in the form the WhatsApp client sends it.
 import { isId } from '../platform/id.ts'
 import type { MessageRecord, MessageStore } from '../store/message-store.ts'
+import { lidOf } from '../whatsapp/address.ts'
 import type { OutgoingMessage } from '../whatsapp/whatsapp-client.ts'
 
 type Lookup = Pick<MessageStore, 'get' | 'findByWhatsappId'>
@@ -8,7 +9,8 @@ type Lookup = Pick<MessageStore, 'get' | 'findByWhatsappId'>
 export async function outgoingMessage(messages: Lookup, message: MessageRecord): Promise<OutgoingMessage> {
   return {
     whatsappId: message.whatsappId,
-    recipient: message.recipient,
+    // Whoever was written to by LID is reached by it, whatever has become of their number.
+    recipient: lidOf(message.address.input.trim()) ?? message.recipient,
     type: message.type,
     content: message.content,
     replyTo: message.replyTo === null ? null : await quoted(messages, message.sessionId, message.replyTo),

@@ -12,6 +12,7 @@ import {
   countsAsNewContact,
   dayStart,
   holdBehind,
+  isNewContact,
   isRestricted,
   jittered,
   nextDayWithRoom,
@@ -59,7 +60,7 @@ export class SessionPacer {
   #turnAt: number | null = null
   readonly #acks = new AckTimes()
   #previousRecipient: string | null = null
-  #admitted: { id: string; recipient: string; at: number } | null = null
+  #admitted: { id: string; recipient: string; isNew: boolean; at: number } | null = null
   #strangers: (NewContacts & { at: number; day: number }) | null = null
 
   constructor(deps: PacerDeps, sessionId: string) {
@@ -120,11 +121,16 @@ export class SessionPacer {
     const facts = await this.#deps.messages.pacingFacts(this.#sessionId, id)
     // What is being sent again has its place already; what has ended or expired is for the store to say.
     if (facts?.status === 'sending' && this.#admitted?.id !== id)
-      this.#admitted = { id, recipient: facts.recipient, at: -Infinity }
+      this.#admitted = { id, recipient: facts.recipient, isNew: isNewContact(facts), at: -Infinity }
     if (facts?.status !== 'queued' || (facts.expiresAt !== null && facts.expiresAt <= now)) return { kind: 'go' }
     if (facts.heldUntil !== null && facts.heldUntil > now) return { kind: 'aside', until: facts.heldUntil }
     const hold = holdBehind(facts, pace, now) ?? (await this.#holdStranger(facts, pace, now))
-    return hold ? this.#hold(id, hold) : this.#reserve(id, facts.recipient, pace)
+    return hold ? this.#hold(id, hold) : this.#reserve(id, facts, pace)
+  }
+
+  /** The message that was let go last is the first one to its recipient. */
+  get isToStranger(): boolean {
+    return this.#admitted?.isNew === true
   }
 
   /** The outcome of the message that was let go last is known: it may have left. What never came so far has not. */
@@ -217,9 +223,11 @@ export class SessionPacer {
     return { kind: 'aside', until: Math.ceil(heldUntil) }
   }
 
-  async #reserve(id: string, recipient: string, pace: Pace): Promise<Admission> {
+  async #reserve(id: string, facts: PacingFacts, pace: Pace): Promise<Admission> {
+    const { recipient } = facts
+    const isNew = isNewContact(facts)
     if (!this.#needsRedis(pace)) {
-      this.#admitted = { id, recipient, at: monotonicMs() }
+      this.#admitted = { id, recipient, isNew, at: monotonicMs() }
       return { kind: 'go' }
     }
     const { redis, prefix } = this.#deps
@@ -237,7 +245,7 @@ export class SessionPacer {
     const at = monotonicMs()
     switch (answer.kind) {
       case 'granted':
-        this.#admitted = { id, recipient, at }
+        this.#admitted = { id, recipient, isNew, at }
         this.#turnAt = null
         this.#notBefore = at + answer.waitMs
         if (answer.waitMs > 0) countPacingWait('session', answer.waitMs)

@@ -63,3 +63,16 @@ export function reachesContact(before: MessageRecord, after: MessageRecord): boo
 export function isContact(recipient: string): boolean {
   return !recipient.endsWith('@g.us')
 }
+
+export function isLid(recipient: string): boolean {
+  return recipient.endsWith('@lid')
+}
+
+/** One person has one recipient, by which order and pacing go: that of their number, once it is known. */
+export function addressedTo(message: MessageRecord, recipient: string): MessageRecord {
+  return { ...message, recipient, address: { ...message.address, phoneNumber: digitsOf(recipient) } }
+}
+
+export function digitsOf(recipient: string): string {
+  return recipient.slice(0, recipient.indexOf('@'))
+}

@@ -148,7 +148,8 @@ export type MessagePlace = Pick<MessageRecord, 'id' | 'sessionId'>
 export interface MessageStore {
   /**
    * One atomic conditional write: idempotency key looked up (an expired one is cleared), depth checked, the session's counter raised
-   * (unless `scheduled`), the message and its events stored. `message.sequence` is ignored.
+   * (unless `scheduled`), the message and its events stored. `message.sequence` is ignored. A LID whose number is known becomes a message
+   * to that number's recipient.
    */
   accept(
     input: { message: MessageRecord; idempotency: Idempotency | null; maxQueueDepth: number; now: number },

@@ -196,6 +196,33 @@ test.each([
   expect(client.frames).toHaveLength(1)
 })
 
+test('number and LID of one person are one recipient: one interval and one line, also for what was accepted before it was known', async () => {
+  await rig.configure({ perRecipientSeconds: 0.8 })
+  const lid = '77001122334455@lid'
+  const { client, times } = timed(() => ({ kind: 'acked', at: Date.now(), lid }))
+  const { drain } = await rig.hold(1)
+  const [a, b] = (await acceptTo(rig, [1, 1])) as [MessageRecord, MessageRecord]
+  const c = await rig.accept('C', { to: lid })
+  drain.attach(client)
+  await rig.allReach('sent', [a])
+  const d = await rig.accept('D', { to: lid })
+  await rig.allReach('sent', [b, c, d])
+  expect(ids(client.frames)).toEqual(ids([a, b, c, d]))
+  expect(client.frames.map(({ recipient }) => recipient)).toEqual([a.recipient, a.recipient, lid, lid])
+  for (const n of [1, 2, 3]) expect((times[n] ?? 0) - (times[n - 1] ?? 0)).toBeGreaterThan(790)
+})
+
+test('whoever was written to urgently is no stranger: what waited for a day with room leaves', async () => {
+  await rig.configure({ newContactsPerDay: 0 })
+  const { drain } = await rig.hold(1)
+  drain.attach(timed().client)
+  const [waiting, other] = (await acceptTo(rig, [1, 2])) as [MessageRecord, MessageRecord]
+  for (const message of [waiting, other]) await waitFor('it is held', async () => (await stored(rig, message)).heldBy !== null)
+  const [urgent] = (await acceptTo(rig, [1], { priority: 'high' })) as [MessageRecord]
+  await rig.allReach('sent', [urgent, waiting])
+  expect(await stored(rig, other)).toMatchObject({ status: 'queued', heldBy: 'new_contacts' })
+})
+
 test('a restriction that is stored binds the next holder, without any pacing, but not what a session sends to itself', async () => {
   await rig.store.sessions.raiseEpoch(rig.sessionId, 1)
   const restriction = { reason: 'reach_out_restricted', until: Date.now() + 60_000 }

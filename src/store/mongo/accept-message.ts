@@ -2,7 +2,7 @@
 import type { ClientSession } from 'mongoose'
 import type { Describe, Outcome } from '../event-store.ts'
 import type { AcceptOutcome, Lane, MessageRecord, MessageStore } from '../message-store.ts'
-import { recordHeardFrom, releaseAnswered } from './contacts.ts'
+import { recordHeardFrom, underNumber } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import { countersOf, toMessage, toMessageDoc } from './message-doc.ts'
 import { publish } from './outbox.ts'
@@ -30,7 +30,8 @@ export async function acceptMessage(
   if (depth >= maxQueueDepth) return { outcome: 'queue_full', depth }
 
   // Whoever raises the counter at the same moment conflicts with the update in `publish`: what was read here still holds there.
-  const message = { ...input.message, sequence: isScheduled ? null : counters.messageSequence + 1 }
+  const addressed = await underNumber(db, session, input.message)
+  const message = { ...addressed, sequence: isScheduled ? null : counters.messageSequence + 1 }
   await db.models.messages.insertMany([{ ...toMessageDoc(message), ...(idempotency ? { idempotency } : {}) }], { session })
   const published = await publish(db, session, sessionId, describe(message), {
     ...countersOf(null, message),
@@ -75,6 +76,5 @@ export async function storeInbound(
   if (!(await db.models.counters.exists({ _id: sessionId }).session(session))) return null
   await db.models.messages.insertMany([toMessageDoc(message)], { session })
   await recordHeardFrom(db, session, message, message.reachedAt.received ?? message.createdAt)
-  await releaseAnswered(db, session, message, message.createdAt)
   return { record: message, published: await publish(db, session, sessionId, describe(message)) }
 }

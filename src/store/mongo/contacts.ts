@@ -1,21 +1,25 @@
 // Who a session has written to and heard from, in MongoDB: what makes a contact new.
 import type { ClientSession } from 'mongoose'
-import { isContact } from '../message-status.ts'
-import type { ContactFacts, MessageRecord, NewContacts } from '../message-store.ts'
+import { addressedTo, digitsOf, isContact, isLid } from '../message-status.ts'
+import type { ContactFacts, HeldBy, MessageRecord, NewContacts } from '../message-store.ts'
 import type { MongoDatabase } from './database.ts'
 import { passFence } from './session-doc.ts'
 
 const pageSize = 500
 const idOf = (sessionId: string, recipient: string) => `${sessionId} ${recipient}`
 
-/** The first time counts. */
+const nothing: ContactFacts = { firstOutboundAt: null, firstInboundAt: null, lastInboundAt: null }
+
+/** The first time counts; what waited because they were a stranger waits no longer. */
 export async function recordWrittenTo(
   db: MongoDatabase,
   session: ClientSession,
-  { sessionId, recipient }: MessageRecord,
+  message: MessageRecord,
   at: number,
 ): Promise<void> {
-  if (!isContact(recipient)) return
+  if (!isContact(message.recipient)) return
+  await learnLid(db, session, message)
+  const { sessionId, recipient } = await underNumber(db, session, message)
   const known = await db.models.contacts.findById(idOf(sessionId, recipient), { firstOutboundAt: 1 }, { session }).lean()
   if (known?.firstOutboundAt != null) return
   await db.models.contacts.updateOne(
@@ -23,47 +27,92 @@ export async function recordWrittenTo(
     { $set: { firstOutboundAt: at }, $setOnInsert: { sessionId, firstInboundAt: null, lastInboundAt: null } },
     { session, upsert: true },
   )
+  await release(db, session, { sessionId, recipient, at: message.updatedAt, heldBy: ['new_contacts'] })
 }
 
-/** Under both addresses where both are known, so that it is one contact however it is written to. */
+/** Nobody who wrote is a stranger any more. */
 export async function recordHeardFrom(
   db: MongoDatabase,
   session: ClientSession,
-  { sessionId, recipient, address }: MessageRecord,
+  message: MessageRecord,
   at: number,
 ): Promise<void> {
-  if (!isContact(recipient)) return
-  for (const each of new Set(address.lid === null ? [recipient] : [recipient, address.lid])) {
-    const known = await db.models.contacts.findById(idOf(sessionId, each), null, { session }).lean()
-    const lastInboundAt = Math.max(known?.lastInboundAt ?? 0, at)
-    await db.models.contacts.updateOne(
-      { _id: idOf(sessionId, each) },
-      {
-        $set: { firstInboundAt: known?.firstInboundAt ?? at, lastInboundAt },
-        $setOnInsert: { sessionId, firstOutboundAt: null },
-      },
+  if (!isContact(message.recipient)) return
+  await learnLid(db, session, message)
+  const { sessionId, recipient } = await underNumber(db, session, message)
+  const known = await db.models.contacts.findById(idOf(sessionId, recipient), null, { session }).lean()
+  const heard = { firstInboundAt: known?.firstInboundAt ?? at, lastInboundAt: Math.max(known?.lastInboundAt ?? 0, at) }
+  await db.models.contacts.updateOne(
+    { _id: idOf(sessionId, recipient) },
+    { $set: heard, $setOnInsert: { sessionId, firstOutboundAt: null } },
+    { session, upsert: true },
+  )
+  await release(db, session, { sessionId, recipient, at: message.createdAt, heldBy: ['new_contacts', 'restriction'] })
+}
+
+/** A message to a LID whose number is known goes to the number. */
+export async function underNumber(db: MongoDatabase, session: ClientSession, message: MessageRecord): Promise<MessageRecord> {
+  const knownAs = await findNumber(db, message.sessionId, message.recipient, session)
+  return knownAs === null ? message : addressedTo(message, knownAs)
+}
+
+/** The number's recipient; null unless it is a LID whose number is known. */
+export async function findNumber(
+  db: MongoDatabase,
+  sessionId: string,
+  recipient: string,
+  session: ClientSession | null = null,
+): Promise<string | null> {
+  if (!isLid(recipient)) return null
+  const found = await db.models.contacts.findById(idOf(sessionId, recipient), { knownAs: 1 }, { session }).lean()
+  return found?.knownAs ?? null
+}
+
+/** Number and LID are one person: what is known of both stands under the number from now on, and what waits for either stands in one line. */
+async function learnLid(
+  db: MongoDatabase,
+  session: ClientSession,
+  { sessionId, recipient, address: { lid } }: MessageRecord,
+): Promise<void> {
+  if (lid === null || isLid(recipient)) return
+  const { contacts, messages } = db.models
+  const former = await contacts.findById(idOf(sessionId, lid), null, { session }).lean()
+  if (former?.knownAs === recipient) return
+  await contacts.updateOne(
+    { _id: idOf(sessionId, lid) },
+    { $set: { ...nothing, knownAs: recipient }, $setOnInsert: { sessionId } },
+    { session, upsert: true },
+  )
+  if (former) {
+    const known = (await contacts.findById(idOf(sessionId, recipient), null, { session }).lean()) ?? nothing
+    const times = (field: keyof ContactFacts) => [known[field], former[field]].filter((at) => at !== null)
+    const [outbound, inbound, last] = [times('firstOutboundAt'), times('firstInboundAt'), times('lastInboundAt')]
+    const both: ContactFacts = {
+      firstOutboundAt: outbound.length > 0 ? Math.min(...outbound) : null,
+      firstInboundAt: inbound.length > 0 ? Math.min(...inbound) : null,
+      lastInboundAt: last.length > 0 ? Math.max(...last) : null,
+    }
+    await contacts.updateOne(
+      { _id: idOf(sessionId, recipient) },
+      { $set: both, $setOnInsert: { sessionId } },
       { session, upsert: true },
     )
   }
+  await messages.updateMany(
+    { sessionId, recipient: lid, waiting: true },
+    { $set: { recipient, 'address.phoneNumber': digitsOf(recipient) } },
+    { session },
+  )
 }
 
-/** What waited because they were a stranger waits no longer. */
-export async function releaseAnswered(
+async function release(
   db: MongoDatabase,
   session: ClientSession,
-  { sessionId, recipient, address }: MessageRecord,
-  at: number,
+  { sessionId, recipient, at, heldBy }: { sessionId: string; recipient: string; at: number; heldBy: HeldBy[] },
 ): Promise<void> {
-  const recipients = address.lid === null ? [recipient] : [recipient, address.lid]
   const held = { waiting: true as const, status: 'queued' as const, heldUntil: { $gt: at } }
   await db.models.messages.updateMany(
-    {
-      sessionId,
-      lane: { $in: [1, 2, 3] },
-      recipient: { $in: recipients },
-      ...held,
-      heldBy: { $in: ['new_contacts', 'restriction'] },
-    },
+    { sessionId, lane: { $in: [1, 2, 3] }, recipient, ...held, heldBy: { $in: heldBy } },
     { $set: { heldUntil: at } },
     { session },
   )

@@ -1,6 +1,7 @@
 // Reading messages in MongoDB: lists, queue state, position.
 import { decodeCursor, toPage } from '../cursor.ts'
 import type { MessageRecord, MessageStore, UnfinishedMessage } from '../message-store.ts'
+import { findNumber } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
 import { findMessage, laneNumber, toMessage } from './message-doc.ts'
 import { toUnfinished } from './queued-messages.ts'
@@ -8,8 +9,11 @@ import { toUnfinished } from './queued-messages.ts'
 export async function listMessages(db: MongoDatabase, query: Parameters<MessageStore['list']>[0]) {
   const { sessionId, status, recipient, since = 0, direction, limit, cursor } = query
   const [createdAt, id] = cursor ? decodeCursor(cursor, ['number', 'msg_']) : [Number.MAX_SAFE_INTEGER, '']
+  // What was written to a LID before its number was known stands under the LID, what came later under the number.
+  const number = sessionId === undefined || recipient === undefined ? null : await findNumber(db, sessionId, recipient)
+  const chat = number === null ? recipient : { $in: [recipient, number] }
   const equal = Object.fromEntries(
-    Object.entries({ sessionId, status, recipient, direction }).filter(([, value]) => value !== undefined),
+    Object.entries({ sessionId, status, recipient: chat, direction }).filter(([, value]) => value !== undefined),
   )
   const found = await db.models.messages
     .find({

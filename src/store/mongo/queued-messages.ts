@@ -55,11 +55,11 @@ export async function listQueue(db: MongoDatabase, sessionId: string, limit: num
     sessionId,
     found.map(({ recipient }) => recipient),
   )
-  return found.map((doc) => ({
-    ...toUnfinished(doc),
-    heldBy: doc.heldBy,
-    isNewContact: isContact(doc.recipient) && !contacts.has(doc.recipient),
-  }))
+  return found.map((doc) => {
+    const { firstOutboundAt = null, firstInboundAt = null } = contacts.get(doc.recipient) ?? {}
+    const isNewContact = isContact(doc.recipient) && firstOutboundAt === null && firstInboundAt === null
+    return { ...toUnfinished(doc), heldBy: doc.heldBy, isNewContact }
+  })
 }
 
 export function toUnfinished(

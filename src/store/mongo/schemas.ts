@@ -39,8 +39,8 @@ export type MessageDoc = Omit<Doc<MessageRecord>, 'priority'> & {
   waiting?: true
   idempotency?: Idempotency
 }
-/** `_id` is `<sessionId> <recipient>`. */
-export type ContactDoc = ContactFacts & { _id: string; sessionId: string }
+/** `_id` is `<sessionId> <recipient>`. `knownAs`, of a LID: the recipient it is written to as; what is known of the person stands there. */
+export type ContactDoc = ContactFacts & { _id: string; sessionId: string; knownAs?: string }
 /** `place` orders all events; it is given after the commit. Until then the event is `unplaced`. */
 export type EventDoc = Omit<Doc<EventRecord>, 'cursor'> & { place?: number; unplaced?: true }
 export type EndpointDoc = Omit<Doc<EndpointRecord>, 'sealedHeaders' | 'sealedSecret' | 'sealedPreviousSecret'> & {
@@ -135,6 +135,7 @@ export const collections = {
       firstOutboundAt: maybeNumber,
       firstInboundAt: maybeNumber,
       lastInboundAt: maybeNumber,
+      knownAs: { type: String },
     },
     indexes: [[{ sessionId: 1, firstOutboundAt: 1 }]],
   },
@@ -227,11 +228,7 @@ export const collections = {
       createdAt: number,
       updatedAt: number,
     },
-    indexes: [
-      [{ sessionId: 1, createdAt: -1, _id: -1 }],
-      [{ createdAt: -1, _id: -1 }],
-      [{ enabled: 1, disabledReason: 1 }],
-    ],
+    indexes: [[{ sessionId: 1, createdAt: -1, _id: -1 }], [{ createdAt: -1, _id: -1 }], [{ enabled: 1, disabledReason: 1 }]],
   },
   deliveries: {
     fields: {

@@ -2,7 +2,7 @@
 import type { Describe, PublishedEvent } from '../event-store.ts'
 import { isUnfinished } from '../message-status.ts'
 import type { AcceptOutcome, Lane, MessageRecord, MessageStore } from '../message-store.ts'
-import { recordHeardFrom, releaseAnswered } from './contacts.ts'
+import { recordHeardFrom, underNumber } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 import { findMessage, insertMessage, toMessage } from './message-row.ts'
 import { insertEvents, ofOtherLanes, publish } from './outbox.ts'
@@ -38,7 +38,7 @@ export function acceptMessage(db: SqliteDatabase, input: AcceptInput, describe: 
   const depth = isScheduled ? counters.scheduled : counters.depth
   if (depth >= maxQueueDepth) return { outcome: 'queue_full', depth }
 
-  const message = { ...input.message, sequence: isScheduled ? null : counters.message_sequence + 1 }
+  const message = { ...underNumber(db, input.message), sequence: isScheduled ? null : counters.message_sequence + 1 }
   insertMessage(db, message)
   if (idempotency) {
     db.sql(
@@ -102,7 +102,6 @@ export function storeInbound(
   if (known || !db.sql('SELECT 1 FROM session_counters WHERE session_id = ?').get(message.sessionId)) return null
   insertMessage(db, message)
   recordHeardFrom(db, message, message.reachedAt.received ?? message.createdAt)
-  releaseAnswered(db, message, message.createdAt)
   return { record: message, published: publish(db, message.sessionId, describe(message)) }
 }
 

@@ -1,6 +1,6 @@
 // Who a session has written to and heard from, in SQLite: what makes a contact new.
-import { isContact } from '../message-status.ts'
-import type { ContactFacts, MessageRecord, NewContacts } from '../message-store.ts'
+import { addressedTo, digitsOf, isContact, isLid } from '../message-status.ts'
+import type { ContactFacts, HeldBy, MessageRecord, NewContacts } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
 const pageSize = 500
@@ -8,36 +8,76 @@ const pageSize = 500
 export const removeContactsSql =
   'DELETE FROM contacts WHERE (session_id, recipient) IN (SELECT session_id, recipient FROM contacts WHERE session_id = ? LIMIT ?)'
 
-/** Must run inside `write`. The first time counts. */
-export function recordWrittenTo(db: SqliteDatabase, { sessionId, recipient }: MessageRecord, at: number): void {
-  if (!isContact(recipient)) return
+/** Must run inside `write`. The first time counts; what waited because they were a stranger waits no longer. */
+export function recordWrittenTo(db: SqliteDatabase, message: MessageRecord, at: number): void {
+  if (!isContact(message.recipient)) return
+  learnLid(db, message)
+  const { sessionId, recipient } = underNumber(db, message)
+  const { changes } = db
+    .sql(
+      `INSERT INTO contacts (session_id, recipient, first_outbound_at) VALUES (?, ?, ?)
+       ON CONFLICT (session_id, recipient) DO UPDATE SET first_outbound_at = excluded.first_outbound_at
+       WHERE first_outbound_at IS NULL`,
+    )
+    .run(sessionId, recipient, at)
+  if (changes === 1) release(db, sessionId, recipient, message.updatedAt, ['new_contacts'])
+}
+
+/** Must run inside `write`. Nobody who wrote is a stranger any more. */
+export function recordHeardFrom(db: SqliteDatabase, message: MessageRecord, at: number): void {
+  if (!isContact(message.recipient)) return
+  learnLid(db, message)
+  const { sessionId, recipient } = underNumber(db, message)
   db.sql(
-    `INSERT INTO contacts (session_id, recipient, first_outbound_at) VALUES (?, ?, ?)
-     ON CONFLICT (session_id, recipient) DO UPDATE SET first_outbound_at = excluded.first_outbound_at
-     WHERE first_outbound_at IS NULL`,
-  ).run(sessionId, recipient, at)
+    `INSERT INTO contacts (session_id, recipient, first_inbound_at, last_inbound_at) VALUES (?, ?, ?, ?)
+     ON CONFLICT (session_id, recipient) DO UPDATE SET first_inbound_at = coalesce(first_inbound_at, excluded.first_inbound_at),
+       last_inbound_at = max(coalesce(last_inbound_at, 0), excluded.last_inbound_at)`,
+  ).run(sessionId, recipient, at, at)
+  release(db, sessionId, recipient, message.createdAt, ['new_contacts', 'restriction'])
 }
 
-/** Must run inside `write`. Under both addresses where both are known, so that it is one contact however it is written to. */
-export function recordHeardFrom(db: SqliteDatabase, { sessionId, recipient, address }: MessageRecord, at: number): void {
-  if (!isContact(recipient)) return
-  for (const each of new Set(address.lid === null ? [recipient] : [recipient, address.lid])) {
-    db.sql(
-      `INSERT INTO contacts (session_id, recipient, first_inbound_at, last_inbound_at) VALUES (?, ?, ?, ?)
-       ON CONFLICT (session_id, recipient) DO UPDATE SET first_inbound_at = coalesce(first_inbound_at, excluded.first_inbound_at),
-         last_inbound_at = max(coalesce(last_inbound_at, 0), excluded.last_inbound_at)`,
-    ).run(sessionId, each, at, at)
-  }
+/** Must run inside `read` or `write`. A message to a LID whose number is known goes to the number. */
+export function underNumber(db: SqliteDatabase, message: MessageRecord): MessageRecord {
+  const knownAs = findNumber(db, message.sessionId, message.recipient)
+  return knownAs === null ? message : addressedTo(message, knownAs)
 }
 
-/** Must run inside `write`. What waited because they were a stranger waits no longer. */
-export function releaseAnswered(db: SqliteDatabase, { sessionId, recipient, address }: MessageRecord, at: number): void {
-  for (const each of new Set(address.lid === null ? [recipient] : [recipient, address.lid])) {
+/** Must run inside `read` or `write`. The number's recipient; null unless it is a LID whose number is known. */
+export function findNumber(db: SqliteDatabase, sessionId: string, recipient: string): string | null {
+  if (!isLid(recipient)) return null
+  const row = db.sql('SELECT known_as FROM contacts WHERE session_id = ? AND recipient = ?').get(sessionId, recipient)
+  return (row?.['known_as'] as string | null | undefined) ?? null
+}
+
+/** Number and LID are one person: what is known of both stands under the number from now on, and what waits for either stands in one line. */
+function learnLid(db: SqliteDatabase, { sessionId, recipient, address: { lid } }: MessageRecord): void {
+  if (lid === null || isLid(recipient) || findNumber(db, sessionId, lid) === recipient) return
+  const former = findContact(db, sessionId, lid)
+  db.sql(
+    `INSERT INTO contacts (session_id, recipient, known_as) VALUES (?, ?, ?)
+     ON CONFLICT (session_id, recipient) DO UPDATE SET known_as = excluded.known_as,
+       first_outbound_at = NULL, first_inbound_at = NULL, last_inbound_at = NULL`,
+  ).run(sessionId, lid, recipient)
+  if (former) {
     db.sql(
-      `UPDATE messages SET held_until = ? WHERE session_id = ? AND lane IN (1, 2, 3) AND recipient = ? AND status = 'queued'
-       AND held_until IS NOT NULL AND held_until > ? AND held_by IN ('new_contacts', 'restriction')`,
-    ).run(at, sessionId, each, at)
+      `INSERT INTO contacts (session_id, recipient, first_outbound_at, first_inbound_at, last_inbound_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (session_id, recipient) DO UPDATE SET
+         first_outbound_at = min(coalesce(first_outbound_at, excluded.first_outbound_at), coalesce(excluded.first_outbound_at, first_outbound_at)),
+         first_inbound_at = min(coalesce(first_inbound_at, excluded.first_inbound_at), coalesce(excluded.first_inbound_at, first_inbound_at)),
+         last_inbound_at = max(coalesce(last_inbound_at, excluded.last_inbound_at), coalesce(excluded.last_inbound_at, last_inbound_at))`,
+    ).run(sessionId, recipient, former.firstOutboundAt, former.firstInboundAt, former.lastInboundAt)
   }
+  db.sql(
+    `UPDATE messages SET recipient = ?, address = json_set(address, '$.phoneNumber', ?)
+     WHERE session_id = ? AND recipient = ? AND status IN ('queued', 'scheduled')`,
+  ).run(recipient, digitsOf(recipient), sessionId, lid)
+}
+
+function release(db: SqliteDatabase, sessionId: string, recipient: string, at: number, heldBy: readonly HeldBy[]): void {
+  db.sql(
+    `UPDATE messages SET held_until = ? WHERE session_id = ? AND lane IN (1, 2, 3) AND recipient = ? AND status = 'queued'
+     AND held_until IS NOT NULL AND held_until > ? AND held_by IN (SELECT value FROM json_each(?))`,
+  ).run(at, sessionId, recipient, at, JSON.stringify(heldBy))
 }
 
 /** Must run inside `read`. */

@@ -1,6 +1,7 @@
 // Reading messages: lists, queue state, position.
 import { decodeCursor, toPage } from '../cursor.ts'
 import type { MessageRecord, MessageStore, UnfinishedMessage } from '../message-store.ts'
+import { findNumber } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
 import { findMessage, laneNumber, toMessage } from './message-row.ts'
 import { toUnfinished } from './queued-messages.ts'
@@ -23,17 +24,25 @@ export function listMessages(db: SqliteDatabase, query: ListQuery) {
   }
   require('session_id', sessionId)
   require('status', status)
-  require('recipient', recipient)
   const directions =
     direction || status || recipient || !sessionId ? [direction] : (['inbound', 'outbound'] as const).map((each) => each)
-  const rows = directions.flatMap((each) => {
-    const where = [...conditions, ...(each ? ['direction = ?'] : [])].join(' AND ')
-    const all = each ? [...values, each] : values
+  const chats = recipient === undefined ? [undefined] : chatsOf(db, sessionId, recipient)
+  const parts = directions.flatMap((each) => chats.map((chat) => ({ direction: each, recipient: chat })))
+  const rows = parts.flatMap((part) => {
+    const fields = Object.entries(part).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]))
+    const where = [...conditions, ...fields.map(({ name }) => `${name} = ?`)].join(' AND ')
+    const all = [...values, ...fields.map(({ value }) => value)]
     return db.sql(`SELECT * FROM messages WHERE ${where} ORDER BY created_at DESC, n DESC LIMIT ?`).all(...all, limit + 1)
   })
   const position = (row: Record<string, unknown>): [number, number] => [row['created_at'] as number, row['n'] as number]
   rows.sort((a, b) => position(b)[0] - position(a)[0] || position(b)[1] - position(a)[1])
   return toPage(rows, limit, toMessage, (row) => [row['created_at'] as number, row['id'] as string])
+}
+
+/** What was written to a LID before its number was known stands under the LID, what came later under the number. */
+function chatsOf(db: SqliteDatabase, sessionId: string | undefined, recipient: string): string[] {
+  const number = sessionId === undefined ? null : findNumber(db, sessionId, recipient)
+  return number === null ? [recipient] : [recipient, number]
 }
 
 /** Must run inside `read`. */
