@@ -95,3 +95,21 @@ test.skipIf(!mongoUrl)('many messages that are due in one session are queued in 
   expect(await messages.promote(id, ids, 9_000, tells('message.queued'))).toHaveLength(50)
   expect(asked.length).toBeLessThan(25)
 })
+
+test.skipIf(!mongoUrl)('what waits in many sessions is asked in two questions, and where nothing waits in one', async () => {
+  const { store } = opened
+  const ids: string[] = []
+  for (let i = 0; i < 20; i++) ids.push(await createHeldSession(store))
+  asked = []
+  await store.health.work(ids, 5_000)
+  expect(asked).toHaveLength(1)
+  for (const [i, id] of ids.entries()) {
+    const message = newMessage(id, { createdAt: 1_000 + i })
+    await store.messages.accept({ message, idempotency: null, maxQueueDepth: 9, now: 1 }, tells('message.queued'))
+  }
+  asked = []
+  const works = await store.health.work(ids, 5_000)
+  expect(asked.filter(({ collection }) => collection === 'counters')).toHaveLength(2)
+  expect(asked.filter(({ collection }) => collection === 'messages')).toEqual([])
+  expect(ids.map((id) => works.get(id)?.readySince)).toEqual(ids.map((_, i) => 1_000 + i))
+})

@@ -1,7 +1,10 @@
 // Health samples in MongoDB.
+import type { PipelineStage } from 'mongoose'
 import { inboundEventTypes, type EventType } from '../event-store.ts'
 import type { FleetHealth, HealthSample, HealthStore, SessionWork } from '../health-store.ts'
+import { lanes } from '../message-store.ts'
 import type { MongoDatabase } from './database.ts'
+import type { MessageDoc } from './schemas.ts'
 
 export function createHealth(db: MongoDatabase): HealthStore {
   const { healthSamples, sessions } = db.models
@@ -43,11 +46,18 @@ export function createHealth(db: MongoDatabase): HealthStore {
     work: (sessionIds, now) =>
       db.read(async () => {
         const counters = await db.models.counters.find({ _id: { $in: sessionIds } }, { eventSequence: 1, depth: 1 }).lean()
-        const entries = counters.map(async ({ _id, eventSequence, depth }): Promise<[string, SessionWork]> => {
-          const times = depth > 0 ? await workTimes(db, _id, now) : { oldestQueuedAt: null, readySince: null, sendingSince: null }
-          return [_id, { revision: eventSequence, depth, ...times }]
-        })
-        return new Map(await Promise.all(entries))
+        const times = await workTimes(
+          db,
+          counters.filter(({ depth }) => depth > 0).map(({ _id }) => _id),
+          now,
+        )
+        const none = { oldestQueuedAt: null, readySince: null, sendingSince: null }
+        return new Map(
+          counters.map(({ _id, eventSequence, depth }) => [
+            _id,
+            { revision: eventSequence, depth, ...(times.get(_id) ?? none) } satisfies SessionWork,
+          ]),
+        )
       }),
 
     traffic: (sessionId, after, until) =>
@@ -127,25 +137,52 @@ async function overviewOf(db: MongoDatabase, now: number, limit: number): Promis
   }
 }
 
-async function workTimes(db: MongoDatabase, sessionId: string, now: number): Promise<Omit<SessionWork, 'revision' | 'depth'>> {
-  const { messages } = db.models
+type Head = Pick<MessageDoc, 'createdAt' | 'reachedAt'>
+type WorkTimes = Omit<SessionWork, 'revision' | 'depth'>
+
+/** Of all sessions in one question: the server looks up the heads of each one's lanes, however long they are. */
+async function workTimes(db: MongoDatabase, sessionIds: readonly string[], now: number): Promise<Map<string, WorkTimes>> {
+  if (sessionIds.length === 0) return new Map()
+  const { counters, messages } = db.models
+  const first = (as: string, limit: number, wanted: Record<string, unknown>): PipelineStage => ({
+    $lookup: {
+      from: messages.collection.name,
+      let: { id: '$_id' },
+      pipeline: [
+        { $match: { $expr: { $eq: ['$sessionId', '$$id'] }, ...wanted } },
+        { $sort: { sequence: 1 } },
+        { $limit: limit },
+        { $project: { _id: 0, createdAt: 1, reachedAt: 1 } },
+      ],
+      as,
+    },
+  })
   const notHeld = { $or: [{ heldUntil: null }, { heldUntil: { $lte: now } }] }
-  const lanes = [1, 2, 3].flatMap((lane) => [{ lane }, { lane, ...notHeld }])
-  const queued = await Promise.all(
-    lanes.map((more) =>
-      messages
-        .findOne({ sessionId, unfinished: true, ...more }, { reachedAt: 1, createdAt: 1 })
-        .sort({ sequence: 1 })
-        .lean(),
-    ),
+  const found = await counters.aggregate<{ _id: string } & Record<string, Head[]>>([
+    { $match: { _id: { $in: [...sessionIds] } } },
+    { $project: { _id: 1 } },
+    ...lanes.flatMap((lane, i) => [
+      first(`queued-${lane}`, 1, { unfinished: true, lane: i + 1 }),
+      first(`ready-${lane}`, 1, { unfinished: true, lane: i + 1, ...notHeld }),
+    ]),
+    first('sending', 3, { status: 'sending' }),
+  ])
+  return new Map(
+    found.map((heads) => {
+      const queuedAt = (part: string) =>
+        earliest(
+          lanes.map((lane) => heads[`${part}-${lane}`]?.[0]).map((head) => head?.reachedAt.queued ?? head?.createdAt ?? null),
+        )
+      return [
+        heads._id,
+        {
+          oldestQueuedAt: queuedAt('queued'),
+          readySince: queuedAt('ready'),
+          sendingSince: earliest((heads['sending'] ?? []).map(({ reachedAt }) => reachedAt.sending ?? null)),
+        },
+      ]
+    }),
   )
-  const sending = await messages.find({ sessionId, status: 'sending' }, { reachedAt: 1 }).limit(3).lean()
-  const times = queued.map((doc) => (doc ? (doc.reachedAt.queued ?? doc.createdAt) : null))
-  return {
-    oldestQueuedAt: earliest(times.filter((_, i) => i % 2 === 0)),
-    readySince: earliest(times.filter((_, i) => i % 2 === 1)),
-    sendingSince: earliest(sending.map(({ reachedAt }) => reachedAt.sending ?? null)),
-  }
 }
 
 function earliest(times: (number | null)[]): number | null {
