@@ -36,6 +36,40 @@ describe.runIf(hasBrowser('the states of the dashboard'))('the states of the das
     expect(await bodies.last().textContent()).toBe('#201')
     expect(troubles).toEqual([])
   })
+
+  it('loses no secret to a click beside the dialog that shows it', async () => {
+    const { id } = await makeSession(api)
+    const { page } = await openPage(browser, api.url)
+    await signIn(page, api.adminKey, `/sessions/${id}/keys`)
+    await page.getByRole('button', { name: 'Make a key' }).click()
+    await page.getByRole('button', { name: 'Make key' }).click()
+    const secret = page.getByRole('textbox', { name: 'API key' })
+    await secret.waitFor()
+    await page.mouse.click(5, 400)
+    await page.mouse.click(640, 5)
+    expect(await secret.inputValue()).toMatch(/^uj_ses_/)
+    await page.getByRole('button', { name: 'Done' }).click()
+    await secret.waitFor({ state: 'detached' })
+  })
+
+  it('says when there are more sessions than it lists, and opens one of those by its id', async () => {
+    const { id } = await makeSession(api, { displayName: 'Older than all that are listed' })
+    const { page } = await openPage(browser, api.url)
+    let number = 0
+    await page.route('**/v1/fleet/sessions*', (route) => {
+      number += 1
+      const line = { status: 'connected', phoneNumber: null, health: null, queueDepth: 0, lastEventAt: null }
+      const data = [{ ...line, id: `ses_${String(number).padStart(26, '0')}`, displayName: `Session ${number}` }]
+      return route.fulfill({ json: { data, nextCursor: 'more' } })
+    })
+    await signIn(page, api.adminKey)
+    await page.getByText('These are the newest 50 sessions').waitFor()
+    await expectAccessible(page, 'a list that is not whole')
+    await page.getByRole('searchbox').fill(id)
+    await page.getByRole('link', { name: `Open ${id}` }).click()
+    await page.getByRole('heading', { name: 'Older than all that are listed' }).waitFor()
+    expect(number).toBeGreaterThanOrEqual(50)
+  })
 })
 
 describe.runIf(hasBrowser('what the dashboard shows seldom'))('what the dashboard shows seldom', () => {

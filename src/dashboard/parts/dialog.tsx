@@ -1,4 +1,4 @@
-// Dialogs on the browser's own <dialog>: focus stays inside, Escape closes, focus returns to where it was.
+// Dialogs on the browser's own <dialog>: focus stays inside, Escape closes, a click beside it does not, focus returns to where it was.
 import type { ComponentChildren } from 'preact'
 import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { Problem } from './states.tsx'
@@ -34,7 +34,6 @@ export function Dialog({ title, onClose, children, isWide = false }: DialogProps
         event.preventDefault()
         onClose()
       }}
-      onMouseDown={(event) => event.target === box.current && onClose()}
     >
       <article class={isWide ? 'wide' : ''}>
         <header>

@@ -3,20 +3,26 @@ import { request } from '../../api/request.ts'
 import type { Page, Session, SessionLine } from '../../api/resources.ts'
 import { phone } from '../../parts/words.ts'
 
-/** Many pages at most: beyond, the search finds what is not listed. */
+/** Many at most, newest first: the page tells when there are more. */
 const maxPages = 50
 
-export async function listSessions(signal: AbortSignal): Promise<SessionLine[]> {
+export interface SessionList {
+  lines: SessionLine[]
+  /** There are older ones. */
+  isCut: boolean
+}
+
+export async function listSessions(signal: AbortSignal): Promise<SessionList> {
   const lines: SessionLine[] = []
   let cursor: string | null = null
   for (let page = 0; page < maxPages; page++) {
     const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`
     const { data, nextCursor } = await request<Page<SessionLine>>('GET', `/v1/fleet/sessions?limit=200${query}`, { signal })
     lines.push(...data)
-    if (nextCursor === null) break
+    if (nextCursor === null) return { lines, isCut: false }
     cursor = nextCursor
   }
-  return lines
+  return { lines, isCut: true }
 }
 
 /** A line as an event changes it; what the event does not say stays. */

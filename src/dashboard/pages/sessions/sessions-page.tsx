@@ -7,7 +7,7 @@ import { useLoad, type Loaded } from '../../api/use-load.ts'
 import { Empty, Load } from '../../parts/states.tsx'
 import { count, plural } from '../../parts/words.ts'
 import { FirstRun } from './first-run.tsx'
-import { applySession, listSessions, matches } from './list-sessions.ts'
+import { applySession, listSessions, matches, type SessionList } from './list-sessions.ts'
 import { NewSession } from './new-session.tsx'
 import { SessionTable } from './session-table.tsx'
 import { bySickness, filterOf, filters, filterWords, type Filter } from './sickness.ts'
@@ -15,21 +15,22 @@ import { bySickness, filterOf, filters, filterWords, type Filter } from './sickn
 /** Of thousands the list is long: live events tell what matters in between. */
 const refreshMs = { some: 10_000, many: 60_000 }
 const manyLines = 1_500
+const sessionId = /^ses_\w+$/
 const liveTypes = ['session.status', 'session.health', 'session.restricted']
 
 export function SessionsPage() {
   const { query, route } = useLocation()
   const [isLong, setLong] = useState(false)
-  const lines = useLoad('sessions', listSessions, isLong ? refreshMs.many : refreshMs.some)
-  const lineCount = lines.data?.length ?? 0
+  const sessions = useLoad('sessions', listSessions, isLong ? refreshMs.many : refreshMs.some)
+  const lineCount = sessions.data?.lines.length ?? 0
   useEffect(() => setLong(lineCount > manyLines), [lineCount])
   const [isNewOpen, setNewOpen] = useState(false)
   useEffect(() => {
     document.title = 'Sessions · Ujumbe'
   }, [])
   useLive('/v1/events/stream', liveTypes, {
-    onEvent: (event) => applyEvent(lines, event),
-    onGap: lines.reload,
+    onEvent: (event) => applyEvent(sessions, event),
+    onGap: sessions.reload,
   })
   return (
     <>
@@ -39,12 +40,12 @@ export function SessionsPage() {
           New session
         </button>
       </div>
-      <Load of={lines} what="sessions" rows={6}>
+      <Load of={sessions} what="sessions" rows={6}>
         {(data) =>
-          data.length === 0 ? (
+          data.lines.length === 0 ? (
             <FirstRun onStart={() => setNewOpen(true)} />
           ) : (
-            <Found lines={data} filter={filterFrom(query['show'])} />
+            <Found list={data} filter={filterFrom(query['show'])} />
           )
         }
       </Load>
@@ -52,7 +53,7 @@ export function SessionsPage() {
         <NewSession
           onClose={() => {
             setNewOpen(false)
-            lines.reload()
+            sessions.reload()
           }}
           onOpen={(id) => route(`/sessions/${id}`)}
         />
@@ -61,19 +62,22 @@ export function SessionsPage() {
   )
 }
 
-function applyEvent(lines: Loaded<SessionLine[]>, event: LiveEvent): void {
+function applyEvent(sessions: Loaded<SessionList>, event: LiveEvent): void {
   const { session } = event.data
   if (!session) return
-  lines.patch((data) => data.map((line) => (line.id === session.id ? applySession(line, session) : line)))
-  // One that is not listed has just been made.
-  if (!lines.data?.some((line) => line.id === session.id)) lines.reloadSoon()
+  const change = (line: SessionLine) => (line.id === session.id ? applySession(line, session) : line)
+  sessions.patch(({ lines, isCut }) => ({ lines: lines.map(change), isCut }))
+  // One that is not listed has just been made, unless many are not.
+  const { data } = sessions
+  if (!data?.isCut && !data?.lines.some((line) => line.id === session.id)) sessions.reloadSoon()
 }
 
 function filterFrom(value: string | undefined): Filter {
   return filters.find((filter) => filter === value) ?? 'all'
 }
 
-function Found({ lines, filter }: { lines: SessionLine[]; filter: Filter }) {
+function Found({ list, filter }: { list: SessionList; filter: Filter }) {
+  const { lines, isCut } = list
   const [search, setSearch] = useState('')
   const counts = useMemo(() => Map.groupBy(lines, filterOf), [lines])
   const shown = useMemo(
@@ -110,6 +114,11 @@ function Found({ lines, filter }: { lines: SessionLine[]; filter: Filter }) {
       <p class="unseen" role="status">
         {plural(shown.length, 'session')} shown
       </p>
+      {isCut && (
+        <p class="quiet">
+          These are the newest {count(lines.length)} sessions. Older ones are not listed; search for the id of one to open it.
+        </p>
+      )}
       {shown.length === 0 ? (
         <Empty title="No session fits">
           <p>
@@ -117,6 +126,11 @@ function Found({ lines, filter }: { lines: SessionLine[]; filter: Filter }) {
               ? `Nothing is called “${search}”${filter === 'all' ? '' : ' among these'}.`
               : 'No session is in this state now.'}
           </p>
+          {isCut && sessionId.test(search.trim()) && (
+            <p>
+              <a href={`/sessions/${search.trim()}`}>Open {search.trim()}</a>
+            </p>
+          )}
           <p>
             <a href="/" onClick={() => setSearch('')}>
               Show all sessions
