@@ -1,5 +1,5 @@
 // Events, endpoints and deliveries: written with the change, in order, once.
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { firstAttemptGraceMs, type EventType } from '../../src/store/event-store.ts'
 import { newEndpoint, newMessage, tellsNothing } from '../support/records.ts'
 import { createHeldSession } from '../support/store.ts'
@@ -48,6 +48,23 @@ describeStores('outbox', (t) => {
     })
     expect(await t.store.events.get(first?.event.id ?? '')).toEqual(first?.event)
     expect(await t.store.events.get('evt_none')).toBeNull()
+  })
+
+  test('after a clock that ran ahead deliveries do not wait for its time', async () => {
+    const id = await createHeldSession(t.store)
+    await t.store.endpoints.create(newEndpoint({ sessionId: id }))
+    const before = Date.now()
+    vi.useFakeTimers({ toFake: ['Date'], now: before + 3_600_000 })
+    try {
+      await append(id, 'message.sent')
+    } finally {
+      vi.useRealTimers()
+    }
+    const [published] = await append(id, 'message.sent')
+    const delivery = await t.store.deliveries.get(published?.deliveries[0]?.id ?? '')
+    expect((delivery?.nextAttemptAt ?? Infinity) - firstAttemptGraceMs).toBeLessThanOrEqual(Date.now())
+    expect(delivery?.createdAt).toBeLessThanOrEqual(Date.now())
+    expect(published?.event.sequence).toBe(2)
   })
 
   test('when describing fails the change does not stand either', async () => {

@@ -25,25 +25,28 @@ export async function publish(
 ): Promise<PublishedEvent[]> {
   const { messageSequence = 0, depth = 0, scheduled = 0, ...ofLanes } = change
   if (drafts.length === 0 && messageSequence === 0 && depth === 0 && scheduled === 0) return []
+  const now = Date.now()
   const counters = await db.models.counters
     .findOneAndUpdate(
       { _id: sessionId },
       {
         $inc: { eventSequence: drafts.length, messageSequence, depth, scheduled, ...ofLanes },
-        ...(drafts.length > 0 ? { $max: { lastEventAt: Date.now() } } : {}),
+        ...(drafts.length > 0 ? { $max: { lastEventAt: now } } : {}),
       },
       { session, returnDocument: 'after' },
     )
     .lean()
   if (!counters || drafts.length === 0) return []
-  return insertEvents(db, session, counters, drafts)
+  return insertEvents(db, session, counters, drafts, now)
 }
 
+/** `now` dates the deliveries: after a clock that ran ahead the session's events keep its time for a while, but nothing waits for it. */
 async function insertEvents(
   db: MongoDatabase,
   session: ClientSession,
   counters: CountersDoc,
   drafts: EventDraft[],
+  now: number,
 ): Promise<PublishedEvent[]> {
   const { _id: sessionId, eventSequence, lastEventAt: at } = counters
   const events: EventDoc[] = drafts.map((draft, i) => ({
@@ -69,9 +72,9 @@ async function insertEvents(
             endpointId: endpoint._id,
             sessionId,
             eventType: event.type,
-            nextAttemptAt: at + firstAttemptGraceMs,
+            nextAttemptAt: now + firstAttemptGraceMs,
           },
-          at,
+          now,
         ),
       ),
   )
