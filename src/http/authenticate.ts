@@ -8,6 +8,7 @@ import type { KeyRecord, KeyStore } from '../store/key-store.ts'
 import type { Caller } from './route.ts'
 import { originOf } from './same-origin.ts'
 import type { SessionCookies } from './session-cookie.ts'
+import type { SignedOut } from './signed-out.ts'
 
 /** A key that was deleted, rotated or lost its session works no longer than this on other API processes, and not at all on this one. */
 const rememberedMs = 1_000
@@ -17,6 +18,7 @@ interface AuthenticatorDeps {
   keys: Pick<KeyStore, 'findByHash'>
   adminKey: string
   cookies: SessionCookies
+  signedOut: Pick<SignedOut, 'has'>
 }
 
 export class Authenticator {
@@ -36,7 +38,8 @@ export class Authenticator {
   async identify(method: string, headers: IncomingHttpHeaders): Promise<Caller | null> {
     const key = keyFrom(headers)
     if (key !== null) return this.identifyKey(key)
-    if (!this.deps.cookies.accepts(headers.cookie)) return null
+    const signIn = this.deps.cookies.read(headers.cookie)
+    if (!signIn || (await this.deps.signedOut.has(signIn))) return null
     if (method !== 'GET' && method !== 'HEAD' && originOf(headers) !== 'proven') throw new AppError('cross_origin')
     return { kind: 'admin', via: 'cookie' }
   }

@@ -17,6 +17,7 @@ import type { HttpDeps } from './http-deps.ts'
 import { createMetrics } from './metrics.ts'
 import { SessionCookies } from './session-cookie.ts'
 import { SignInLimiter } from './sign-in-limiter.ts'
+import { SignedOut } from './signed-out.ts'
 import { addWebhookMetrics } from './webhook-metrics.ts'
 
 interface DepsInput {
@@ -43,6 +44,7 @@ export function createHttpDeps(input: DepsInput): HttpDeps & { close(): Promise<
   const eventStreams = new EventStreams({ redis, prefix, log }, input.streams)
   const endpointTester = new EndpointTester({ secretBox, guardPolicy })
   const cookies = new SessionCookies(adminKey)
+  const signedOut = new SignedOut({ redis, prefix, log })
   const { hostId } = config
   const metrics = createMetrics({ store, redis, prefix, log, ...(hostId === undefined ? {} : { hostId }) })
   addWebhookMetrics(metrics.registry, { redis, prefix, log })
@@ -51,8 +53,9 @@ export function createHttpDeps(input: DepsInput): HttpDeps & { close(): Promise<
     redis,
     prefix,
     log,
-    authenticator: new Authenticator({ keys: store.keys, adminKey, cookies }),
+    authenticator: new Authenticator({ keys: store.keys, adminKey, cookies, signedOut }),
     cookies,
+    signedOut,
     signInLimiter: new SignInLimiter(),
     secretBox,
     guardPolicy,

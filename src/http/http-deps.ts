@@ -13,6 +13,7 @@ import type { EndpointTester } from '../webhooks/test-endpoint.ts'
 import type { Authenticator } from './authenticate.ts'
 import type { SessionCookies } from './session-cookie.ts'
 import type { SignInLimiter } from './sign-in-limiter.ts'
+import type { SignedOut } from './signed-out.ts'
 
 export interface HttpDeps {
   store: Store
@@ -22,6 +23,7 @@ export interface HttpDeps {
   log: Log
   authenticator: Authenticator
   cookies: SessionCookies
+  signedOut: SignedOut
   signInLimiter: SignInLimiter
   secretBox: SecretBox
   guardPolicy: GuardPolicy

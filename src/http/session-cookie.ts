@@ -6,6 +6,11 @@ import { sameText } from '../platform/crypto.ts'
 const cookieName = 'ujumbe_session'
 const lifeSeconds = 12 * 3600
 
+export interface SignIn {
+  nonce: string
+  expiresAt: number
+}
+
 export class SessionCookies {
   private readonly key: Buffer
 
@@ -24,14 +29,16 @@ export class SessionCookies {
     return this.header('', 0, isHttps)
   }
 
-  /** True when a `Cookie` header holds a sign-in that is ours and has not run out. */
-  accepts(cookieHeader: string | undefined, nowMs = Date.now()): boolean {
-    if (cookieHeader === undefined || !cookieHeader.includes(cookieName)) return false
+  /** The sign-in that a `Cookie` header holds, when it is ours and has not run out. */
+  read(cookieHeader: string | undefined, nowMs = Date.now()): SignIn | null {
+    if (cookieHeader === undefined || !cookieHeader.includes(cookieName)) return null
     const value = parseCookie(cookieHeader)[cookieName] ?? ''
     const end = value.lastIndexOf('.')
     const claim = value.slice(0, end)
-    if (end < 1 || !sameText(value.slice(end + 1), this.sign(claim))) return false
-    return Number(claim.slice(0, claim.indexOf('.'))) * 1000 > nowMs
+    if (end < 1 || !sameText(value.slice(end + 1), this.sign(claim))) return null
+    const [seconds, nonce = ''] = claim.split('.', 2)
+    const expiresAt = Number(seconds) * 1000
+    return expiresAt > nowMs ? { nonce, expiresAt } : null
   }
 
   private sign(claim: string): string {

@@ -1,4 +1,4 @@
-// Redis away, readiness, signing in, Bull Board, the reference pages, and an orderly end.
+// Redis away, readiness, Bull Board, the reference pages, and an orderly end.
 import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,17 +12,6 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 const message = { to: '254712345678', type: 'text', text: { body: 'x' } }
-const form = (fields: Record<string, string>) => ({
-  raw: new URLSearchParams(fields).toString(),
-  headers: { 'content-type': 'application/x-www-form-urlencoded' },
-})
-
-async function signIn(): Promise<string> {
-  const answer = await api.call('POST', '/sign-in', form({ key: api.adminKey, next: '/queues' }))
-  expect(answer.status).toBe(303)
-  return answer.headers['set-cookie']?.[0]?.split(';', 1)[0] ?? ''
-}
-
 describe('Redis away', () => {
   const outages = {
     stopped: { withinMs: 2_000, begin: () => api.redis.stop(), end: () => api.redis.start() },
@@ -57,91 +46,6 @@ describe('Redis away', () => {
     await waitFor('it is ready again', async () => (await api.call('GET', '/readyz')).status === 200)
     expect((await api.call('POST', '/v1/messages', { key, json: message })).status).toBe(202)
     expect((await api.store.sessions.get(id))?.intent).toBe('connect')
-  })
-})
-
-describe('signing in', () => {
-  test('sets a strict cookie that opens what an admin may see', async () => {
-    const answer = await api.call('POST', '/sign-in', form({ key: api.adminKey, next: '/queues' }))
-    expect(answer).toMatchObject({ status: 303, headers: { location: '/queues' } })
-    const [cookie = ''] = answer.headers['set-cookie'] ?? []
-    expect(cookie).toMatch(/; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/)
-    expect(cookie).not.toContain(api.adminKey)
-    const headers = { cookie: cookie.split(';', 1)[0] ?? '' }
-    expect((await api.call('GET', '/v1/sessions', { headers })).status).toBe(200)
-    expect((await api.call('GET', '/metrics', { headers })).status).toBe(200)
-    const behindTls = { ...form({ key: api.adminKey }).headers, 'x-forwarded-proto': 'https' }
-    const secure = await api.call('POST', '/sign-in', { ...form({ key: api.adminKey }), headers: behindTls })
-    expect(secure.headers['set-cookie']?.[0]).toContain('Secure')
-  })
-
-  test('a cookie changes things only from our own pages', async () => {
-    const cookie = await signIn()
-    const create = (headers: Record<string, string>) =>
-      api.call('POST', '/v1/sessions', { headers: { cookie, ...headers }, json: { displayName: 'By cookie' } })
-    const host = `127.0.0.1:${api.port}`
-    const foreign: Record<string, string>[] = [
-      {},
-      { 'sec-fetch-site': 'cross-site' },
-      { 'sec-fetch-site': 'same-site' },
-      { 'sec-fetch-site': 'none' },
-      { origin: 'null' },
-      { origin: 'http://evil.example' },
-      { origin: `http://127.0.0.1:${api.port + 1}` },
-      { origin: `http://${host}`, 'sec-fetch-site': 'cross-site' },
-    ]
-    for (const headers of foreign) {
-      expect((await create(headers)).body, JSON.stringify(headers)).toMatchObject({ status: 403, code: 'cross_origin' })
-    }
-    expect((await create({ 'sec-fetch-site': 'same-origin', origin: 'null' })).status).toBe(201)
-    expect((await create({ origin: `http://${host}` })).status).toBe(201)
-  })
-
-  test('forged, changed and expired cookies open nothing', async () => {
-    const cookie = await signIn()
-    const value = cookie.slice(cookie.indexOf('=') + 1)
-    const [expires = '', nonce = '', signature = ''] = value.split('.')
-    for (const forged of [
-      `${Number(expires) + 1}.${nonce}.${signature}`,
-      `${expires}.x${nonce}.${signature}`,
-      `${expires}.${nonce}.`,
-      `.${signature}`,
-      '',
-      '..',
-      'a'.repeat(4_000),
-    ]) {
-      expect((await api.call('GET', '/v1/sessions', { headers: { cookie: `ujumbe_session=${forged}` } })).status).toBe(401)
-    }
-  })
-
-  test('signing out takes the cookie away, and not from elsewhere', async () => {
-    const answer = await api.call('POST', '/sign-out')
-    expect(answer.headers['set-cookie']?.[0]).toContain('Max-Age=0')
-    expect((await api.call('POST', '/sign-out', { headers: { origin: 'http://evil.example' } })).status).toBe(403)
-    const elsewhere = { ...form({ key: api.adminKey }), headers: { ...form({}).headers, origin: 'http://evil.example' } }
-    expect((await api.call('POST', '/sign-in', elsewhere)).body.code).toBe('cross_origin')
-  })
-
-  test('leads nowhere but to pages of ours', async () => {
-    for (const next of ['https://evil.example', '//evil.example', '/queues/../x', 'javascript:alert(1)']) {
-      const answer = await api.call('POST', '/sign-in', form({ key: api.adminKey, next }))
-      expect(answer.headers.location, next).toBe('/')
-      const page = await api.call('GET', `/sign-in?next=${encodeURIComponent(next)}`)
-      expect(page.text, next).not.toContain(next)
-    }
-  })
-
-  test('a wrong key is a problem for programs, the form again for people, and guesses are bounded', async () => {
-    const wrong = form({ key: 'uj_admin_wrong' })
-    expect((await api.call('POST', '/sign-in', wrong)).body.code).toBe('unauthorized')
-    const browser = { ...wrong, headers: { ...wrong.headers, accept: 'text/html' } }
-    const back = await api.call('POST', '/sign-in', browser)
-    expect(back).toMatchObject({ status: 303, headers: { location: '/sign-in?next=%2F&fault=wrong' } })
-    expect((await api.call('GET', back.headers.location ?? '')).text).toContain('role="alert"')
-    for (let n = 0; n < 8; n++) await api.call('POST', '/sign-in', wrong)
-    const limited = await api.call('POST', '/sign-in', form({ key: api.adminKey }))
-    expect(limited.body).toMatchObject({ status: 429, code: 'too_many_requests' })
-    expect(limited.headers['retry-after']).toBeDefined()
   })
 })
 

@@ -7,6 +7,7 @@ import { AppError } from '../../platform/errors.ts'
 import { defineRoute, type Answer, type Route, type RouteRequest } from '../route.ts'
 import { docsPage, docsScript, errorsPage, htmlType, landingPage, pageStyle, signInPage } from '../page.ts'
 import { originOf } from '../same-origin.ts'
+import { clientAddress } from '../sign-in-limiter.ts'
 import { version as productVersion } from '../../platform/version.ts'
 
 const tag = 'Pages'
@@ -108,9 +109,10 @@ export const pageRoutes: Route[] = [
       if (originOf(request.headers) === 'foreign') throw new AppError('cross_origin')
       const next = request.body.next ?? '/'
       try {
-        deps.signInLimiter.check(request.remoteAddress)
+        const address = clientAddress(request.remoteAddress, request.headers)
+        deps.signInLimiter.check(address)
         if (!deps.authenticator.isAdminKey(request.body.key)) {
-          deps.signInLimiter.failed(request.remoteAddress)
+          deps.signInLimiter.failed(address)
           throw new AppError('unauthorized', 'This is not the admin key.')
         }
       } catch (error) {
@@ -129,9 +131,11 @@ export const pageRoutes: Route[] = [
     summary: 'End the sign-in',
     answers: { 303: { description: 'The cookie is gone.' } },
     errors: ['cross_origin'],
-    handle(deps, request) {
-      if (originOf(request.headers) === 'foreign') return Promise.reject(new AppError('cross_origin'))
-      return Promise.resolve(seeOther('/', deps.cookies.clear(isHttps(request))))
+    async handle(deps, request) {
+      if (originOf(request.headers) === 'foreign') throw new AppError('cross_origin')
+      const signIn = deps.cookies.read(request.headers.cookie)
+      if (signIn) await deps.signedOut.add(signIn)
+      return seeOther('/', deps.cookies.clear(isHttps(request)))
     },
   }),
 ]
