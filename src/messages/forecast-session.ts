@@ -3,12 +3,12 @@ import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
 import { monotonicMs } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
-import type { MessageRecord, MessageStore, QueuedMessage } from '../store/message-store.ts'
+import type { MessageRecord, MessageStore } from '../store/message-store.ts'
 import type { SessionRecord } from '../store/session-store.ts'
 import { countedLateMs } from './ack-times.ts'
-import { QueueForecast } from './forecast.ts'
+import { QueueForecast, type AppendedRow } from './forecast.ts'
 import type { QueuePlace } from './message-view.ts'
-import { dayStart, isNewContact, paceOf, rampFactor } from './pacing.ts'
+import { dayStart, isNewContact, isOwn, isUnheard, paceOf, rampFactor } from './pacing.ts'
 import { readPace } from './pacing-script.ts'
 import { typicalTypingMs } from './typing-time.ts'
 
@@ -31,6 +31,9 @@ const agePerRowMs = 0.4
 const maxAgeMs = 5_000
 /** An unpaced session sends as fast as WhatsApp acknowledges. */
 const unpacedMs = 50
+
+/** Nothing is kept back for being new to them. */
+const known = { isNewContact: false, isUnheard: false }
 
 interface Known {
   forecast: QueueForecast
@@ -116,7 +119,7 @@ export class SessionForecasts {
     const isRunning = isSending(session)
     const places = new Map<string, QueuePlace>()
     for (const message of queued) {
-      const found = forecast.byId.get(message.id) ?? forecast.append(await this.#asQueued(message))
+      const found = forecast.byId.get(message.id) ?? forecast.append(await this.#asQueued(session, message))
       const estimatedSendAt = isRunning ? Math.max(Math.round(found.sendAt), Date.now()) : null
       const { hold } = found
       places.set(message.id, {
@@ -169,14 +172,14 @@ export class SessionForecasts {
         recipientFreeAt: new Map(recipients.map((recipient, i) => [recipient, state.recipientNextAt[i] ?? 0])),
         strangers,
       },
-      rows,
+      rows.map((row) => (isOwn(session, row.recipient) ? { ...row, ...known } : row)),
     )
   }
 
-  async #asQueued(message: MessageRecord): Promise<Pick<QueuedMessage, 'id' | 'priority' | 'recipient' | 'isNewContact'>> {
-    const { id, priority, recipient, sessionId } = message
-    const facts = await this.#deps.messages.pacingFacts(sessionId, id)
-    return { id, priority, recipient, isNewContact: facts !== null && isNewContact(facts) }
+  async #asQueued(session: SessionRecord, { id, priority, recipient }: MessageRecord): Promise<AppendedRow> {
+    const facts = await this.#deps.messages.pacingFacts(session.id, id)
+    if (!facts || isOwn(session, recipient)) return { id, priority, recipient, ...known }
+    return { id, priority, recipient, isNewContact: isNewContact(facts), isUnheard: isUnheard(facts) }
   }
 }
 

@@ -28,6 +28,9 @@ export interface Forecast {
   hold: { heldBy: HeldBy; heldUntil: number } | null
 }
 
+/** What decides when one that was accepted last may leave. */
+export type AppendedRow = Pick<QueuedMessage, 'id' | 'priority' | 'recipient' | 'isNewContact' | 'isUnheard'>
+
 interface Waiting {
   row: QueuedMessage
   /** Its place in the order of lanes and sequences. */
@@ -46,6 +49,8 @@ export class QueueForecast {
   readonly #freeAt: Map<string, number>
   readonly #strangers = new Map<number, number>()
   readonly #met = new Set<string>()
+  /** Those whose turn came while WhatsApp's restriction keeps them back, by message id. */
+  readonly #restricted = new Set<string>()
   /** When the last one of each lane is expected to leave. */
   readonly #lastAt = new Map<Lane, number>()
   readonly #counts = new Map<Lane, number>()
@@ -68,7 +73,7 @@ export class QueueForecast {
   }
 
   /** One that was accepted after the others were listed: at the end of its lane. */
-  append(row: Pick<QueuedMessage, 'id' | 'priority' | 'recipient' | 'isNewContact'>): Forecast {
+  append(row: AppendedRow): Forecast {
     const before = lanes.slice(0, lanes.indexOf(row.priority) + 1)
     const last = Math.max(-Infinity, ...before.map((lane) => this.#lastAt.get(lane) ?? -Infinity))
     const turn =
@@ -78,8 +83,9 @@ export class QueueForecast {
     const sendAt = this.#whenAllowed(row, Math.max(turn, this.#freeAt.get(row.recipient) ?? 0))
     const position = before.reduce((sum, lane) => sum + (this.#counts.get(lane) ?? 0), 0)
     this.#left(row, sendAt)
-    this.#lastAt.set(row.priority, turn)
-    const hold = this.#holdOf(row, sendAt) ?? (position === 0 ? this.#sessionHold(sendAt) : null)
+    const ownHold = this.#holdOf(row, sendAt)
+    if (ownHold === null) this.#lastAt.set(row.priority, turn)
+    const hold = ownHold ?? (position === 0 ? this.#sessionHold(sendAt) : null)
     const forecast = { position, sendAt, hold }
     this.byId.set(row.id, forecast)
     return forecast
@@ -104,9 +110,11 @@ export class QueueForecast {
         later.push({ waiting: next, at: allowedAt })
         continue
       }
-      this.#leave(next)
+      const hold = this.#leave(next)
       const following = behind.get(next)
-      if (following) this.#enter(following, ready, later)
+      if (!following) continue
+      following.hold ??= holdAfter(hold, this.#start.pace)
+      this.#enter(following, ready, later)
     }
   }
 
@@ -137,7 +145,8 @@ export class QueueForecast {
     else ready.push(waiting)
   }
 
-  #leave({ row, hold }: Waiting): void {
+  /** What kept it back, besides the session's pace. */
+  #leave({ row, hold }: Waiting): Forecast['hold'] {
     const sendAt = this.#at
     const isFirst = this.byId.size === 0
     const ownHold = hold ?? this.#holdOf(row, sendAt)
@@ -148,6 +157,7 @@ export class QueueForecast {
     this.#at = sendAt + this.#start.busyMs
     // Who comes after one that is held back for long need not wait for it.
     if (ownHold === null) this.#lastAt.set(row.priority, sendAt)
+    return ownHold
   }
 
   #left({ recipient, priority }: Pick<QueuedMessage, 'recipient' | 'priority'>, sendAt: number): void {
@@ -160,9 +170,11 @@ export class QueueForecast {
     return Math.max(at, fleetAt, fullAt - (pace.burst - 1) * intervalAt(at))
   }
 
-  /** Later than `at` when the day has no room for one more stranger. */
-  #whenAllowed(row: Pick<QueuedMessage, 'recipient' | 'priority' | 'isNewContact'>, at: number): number {
-    const { newContactsPerDay } = this.#start.pace
+  /** Later than `turn` while WhatsApp lets the session write to nobody new, and when the day has no room for one more stranger. */
+  #whenAllowed(row: AppendedRow, turn: number): number {
+    const { newContactsPerDay, restrictedUntil } = this.#start.pace
+    if (row.isUnheard && turn < restrictedUntil) this.#restricted.add(row.id)
+    const at = row.isUnheard ? Math.max(turn, restrictedUntil) : turn
     if (!row.isNewContact || newContactsPerDay === null || row.priority === 'high' || this.#met.has(row.recipient)) return at
     const firstAt = this.#start.strangers.firstAt ?? this.#start.now
     const countOn = (day: number) => this.#strangers.get(day) ?? 0
@@ -176,7 +188,8 @@ export class QueueForecast {
     return Math.max(at, day)
   }
 
-  #holdOf(row: Pick<QueuedMessage, 'isNewContact' | 'recipient'>, sendAt: number): Forecast['hold'] {
+  #holdOf(row: AppendedRow, sendAt: number): Forecast['hold'] {
+    if (this.#restricted.has(row.id)) return { heldBy: 'restriction', heldUntil: this.#start.pace.restrictedUntil }
     const isAnotherDay = dayStart(sendAt) > dayStart(this.#start.now)
     return isAnotherDay && row.isNewContact && this.#met.has(row.recipient)
       ? { heldBy: 'new_contacts', heldUntil: dayStart(sendAt) }

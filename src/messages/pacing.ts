@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { HeldBy, Lane, PacingFacts } from '../store/message-store.ts'
 import type { SessionRecord, SessionSettings } from '../store/session-store.ts'
+import { phoneNumberOf } from '../whatsapp/address.ts'
 
 /**
  * The share of the allowed rate that is used. At most `messagesPerMinute + burst − 1` distinct ids may reach phones in any minute; what is
@@ -133,8 +134,19 @@ export function holdBehind(facts: Pick<PacingFacts, 'heldBefore'>, pace: Pick<Pa
  * `high` or not, known or not.
  */
 export function isRestricted(facts: Pick<PacingFacts, 'recipient' | 'contact'>, pace: Pace, now: number): boolean {
-  if (pace.restrictedUntil <= now || facts.recipient.endsWith('@g.us')) return false
-  return facts.contact?.firstInboundAt == null
+  return pace.restrictedUntil > now && isUnheard(facts)
+}
+
+/** They have never written to us. */
+export function isUnheard({ recipient, contact }: Pick<PacingFacts, 'recipient' | 'contact'>): boolean {
+  return !recipient.endsWith('@g.us') && contact?.firstInboundAt == null
+}
+
+/** Nobody is a stranger to themselves. */
+export function isOwn(session: Pick<SessionRecord, 'phoneNumber' | 'lid'> | null, recipient: string): boolean {
+  if (session === null) return false
+  const phoneNumber = phoneNumberOf(recipient)
+  return recipient === session.lid || (phoneNumber !== null && phoneNumber === session.phoneNumber)
 }
 
 /** WhatsApp does not always say until when, or says a time that has passed: a refusal means that new contacts are closed all the same. */

@@ -4,7 +4,6 @@ import { monotonicMs } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { MessageStore, NewContacts, PacingFacts } from '../store/message-store.ts'
 import type { SessionRecord, SessionStore } from '../store/session-store.ts'
-import { phoneNumberOf } from '../whatsapp/address.ts'
 import { countPacingWait } from './message-metrics.ts'
 import { AckTimes } from './ack-times.ts'
 import {
@@ -13,6 +12,7 @@ import {
   dayStart,
   holdBehind,
   isNewContact,
+  isOwn,
   isRestricted,
   jittered,
   nextDayWithRoom,
@@ -270,11 +270,6 @@ export class SessionPacer {
     const hasTurn = this.#turnAt !== null && Math.abs(monotonicMs() - this.#turnAt) < 1_000
     return hasTurn ? null : 1_000 / fleetPerSecond
   }
-}
-
-/** Nobody is a stranger to themselves. */
-function isOwn(session: SessionRecord | null, recipient: string): boolean {
-  return recipient === session?.lid || phoneNumberOf(recipient) === session?.phoneNumber
 }
 
 function isOff({ settings }: SessionRecord): boolean {

@@ -133,6 +133,8 @@ export interface QueuedMessage extends UnfinishedMessage {
   heldBy: HeldBy | null
   /** Neither of us has written to the other. */
   isNewContact: boolean
+  /** They have never written to us; false in groups. */
+  isUnheard: boolean
 }
 
 export interface StatusChange {

@@ -82,4 +82,20 @@ describeStores('contacts', (t) => {
     expect(await heldUntil(waiting)).toBeLessThanOrEqual(Date.now())
     expect(await heldUntil(other)).toBe(9e12)
   })
+
+  test('the queue says of each who is a stranger, and who has never written', async () => {
+    const id = await createHeldSession(t.store)
+    const first = await accept(id, { recipient: phone(1) })
+    await take(first, 100)
+    await advance(first, { to: 'sent', at: 105 })
+    await hearFrom(id, phone(2), 200)
+    for (const recipient of [phone(1), phone(2), phone(3), '123456789@g.us']) await accept(id, { recipient })
+    const queue = await t.store.messages.listQueue(id, 10)
+    expect(queue.map(({ isNewContact, isUnheard }) => ({ isNewContact, isUnheard }))).toEqual([
+      { isNewContact: false, isUnheard: true },
+      { isNewContact: false, isUnheard: false },
+      { isNewContact: true, isUnheard: true },
+      { isNewContact: false, isUnheard: false },
+    ])
+  })
 })

@@ -6,6 +6,7 @@ import type { QueuePlace } from '../../src/messages/message-view.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import { ScriptedClient } from '../support/scripted-client.ts'
 import { rigForEachTest } from '../support/rig-for-each-test.ts'
+import { waitFor } from '../support/wait.ts'
 import type { SendRig } from '../support/send-rig.ts'
 
 let rig: SendRig
@@ -25,6 +26,30 @@ async function placeOf(message: MessageRecord): Promise<QueuePlace> {
   if (!place) throw new Error('there is no forecast')
   return place
 }
+
+test('what a restriction keeps back is said to leave when that ends, before its turn and after, but not what a session sends to itself', async () => {
+  const until = Date.now() + 3_600_000
+  const own = { phoneNumber: '254799999999', lid: null }
+  const restriction = { reason: 'reach_out_restricted', until }
+  await rig.store.sessions.update(rig.sessionId, 1, { restriction, ...own }, () => [])
+  const [first, second] = [await rig.accept('1'), await rig.accept('2', { to: '254700000002' })]
+  const note = await rig.accept('a note', { to: own.phoneNumber })
+  const expectHeld = async (message: MessageRecord) => {
+    const { estimatedSendAt, hold } = await placeOf(message)
+    expect(hold).toEqual({ heldBy: 'restriction', heldUntil: until })
+    expect(estimatedSendAt).toBeGreaterThanOrEqual(until)
+  }
+  await expectHeld(first)
+  await expectHeld(second)
+  expect((await placeOf(note)).hold?.heldBy).not.toBe('restriction')
+  const { drain } = await rig.hold(2)
+  drain.attach(new ScriptedClient())
+  await rig.allReach('sent', [note])
+  const held = async () => (await rig.store.messages.get(rig.sessionId, second.id))?.heldBy === 'restriction'
+  await waitFor('they are held', held)
+  await expectHeld(first)
+  await expectHeld(await rig.accept('3', { to: '254700000003' }))
+})
 
 test('of 100 queued messages the median forecast is wrong by less than a tenth', async () => {
   const { drain } = await rig.hold(2)

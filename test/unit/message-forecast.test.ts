@@ -31,6 +31,7 @@ function row(sequence: number, to: string, more: Partial<QueuedMessage> = {}): Q
     heldUntil: null,
     heldBy: null,
     isNewContact: false,
+    isUnheard: false,
     ...more,
   }
 }
@@ -84,10 +85,32 @@ test('strangers beyond the allowance are expected on the first day with room', (
   expect(secondsOf(urgent)).toEqual({ m1: 0 })
 })
 
+test('whoever never wrote waits for the end of a restriction, known or urgent or not; others do not wait behind them', () => {
+  const until = now + 60_000
+  const unheard = { isNewContact: true, isUnheard: true }
+  const rows = [
+    row(1, 'a', { ...unheard, priority: 'high' }),
+    row(2, 'b', unheard),
+    row(3, 'c', { isUnheard: true }),
+    row(4, 'd'),
+    row(5, 'b', unheard),
+  ]
+  const forecast = new QueueForecast(start({}, { restrictedUntil: until }), rows)
+  expect(secondsOf(forecast)).toEqual({ m4: 0, m1: 60, m2: 61, m3: 62, m5: 63 })
+  for (const id of ['m1', 'm2', 'm3']) expect(forecast.byId.get(id)?.hold).toEqual({ heldBy: 'restriction', heldUntil: until })
+  expect(forecast.byId.get('m5')?.hold?.heldBy).toBe('restriction')
+  const later = forecast.append({ id: 'm6', priority: 'normal', recipient: 'e', ...unheard })
+  expect(later).toMatchObject({ sendAt: until, hold: { heldBy: 'restriction', heldUntil: until } })
+  const friend = forecast.append({ id: 'm7', priority: 'normal', recipient: 'f', isNewContact: false, isUnheard: false })
+  expect(friend).toMatchObject({ sendAt: now + 1_000, hold: null })
+  const over = new QueueForecast(start({}, { restrictedUntil: now }), rows)
+  expect(secondsOf(over)).toEqual({ m1: 0, m2: 1, m3: 2, m4: 3, m5: 4 })
+})
+
 test('one that is accepted later stands at the end of its lane', () => {
   const forecast = new QueueForecast(start(), [row(1, 'h', { priority: 'high' }), row(2, 'a'), row(3, 'b')])
   const append = (id: string, priority: QueuedMessage['priority'], recipient = id) =>
-    forecast.append({ id, priority, recipient, isNewContact: false })
+    forecast.append({ id, priority, recipient, isNewContact: false, isUnheard: false })
   expect(append('n', 'normal')).toMatchObject({ position: 3, sendAt: now + 3_000 })
   expect(append('h2', 'high')).toMatchObject({ position: 1, sendAt: now + 1_000 })
   expect(append('b', 'bulk')).toMatchObject({ position: 5 })
@@ -97,6 +120,7 @@ test('one that is accepted later stands at the end of its lane', () => {
       priority: 'bulk',
       recipient: 'x',
       isNewContact: false,
+      isUnheard: false,
     }),
   ).toMatchObject({
     position: 0,

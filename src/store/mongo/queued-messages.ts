@@ -57,8 +57,8 @@ export async function listQueue(db: MongoDatabase, sessionId: string, limit: num
   )
   return found.map((doc) => {
     const { firstOutboundAt = null, firstInboundAt = null } = contacts.get(doc.recipient) ?? {}
-    const isNewContact = isContact(doc.recipient) && firstOutboundAt === null && firstInboundAt === null
-    return { ...toUnfinished(doc), heldBy: doc.heldBy, isNewContact }
+    const isUnheard = isContact(doc.recipient) && firstInboundAt === null
+    return { ...toUnfinished(doc), heldBy: doc.heldBy, isNewContact: isUnheard && firstOutboundAt === null, isUnheard }
   })
 }
 

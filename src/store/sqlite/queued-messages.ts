@@ -47,13 +47,16 @@ export function listQueue(db: SqliteDatabase, sessionId: string, limit: number):
     const found = db
       .sql(
         `SELECT id, sequence, lane, status, m.recipient AS recipient, held_until, held_by,
-           m.recipient NOT LIKE '%@g.us' AND c.first_outbound_at IS NULL AND c.first_inbound_at IS NULL AS is_new
+           m.recipient NOT LIKE '%@g.us' AND c.first_outbound_at IS NULL AND c.first_inbound_at IS NULL AS is_new,
+           m.recipient NOT LIKE '%@g.us' AND c.first_inbound_at IS NULL AS is_unheard
          FROM messages m LEFT JOIN contacts c ON c.session_id = m.session_id AND c.recipient = m.recipient
          WHERE m.session_id = ? AND lane = ? AND status IN ('queued', 'sending') ORDER BY sequence LIMIT ?`,
       )
       .all(sessionId, lane, limit - rows.length)
     for (const row of found) {
-      rows.push({ ...toUnfinished(row), heldBy: row['held_by'] as HeldBy | null, isNewContact: row['is_new'] === 1 })
+      const isNewContact = row['is_new'] === 1
+      const isUnheard = row['is_unheard'] === 1
+      rows.push({ ...toUnfinished(row), heldBy: row['held_by'] as HeldBy | null, isNewContact, isUnheard })
     }
     if (rows.length >= limit) break
   }
