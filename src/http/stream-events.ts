@@ -1,5 +1,4 @@
 // The event log as server-sent events: read from the store, at the pace of the reader, and never kept for one that does not read.
-import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { sleep } from '../platform/clock.ts'
 import { AppError } from '../platform/errors.ts'
@@ -28,6 +27,8 @@ interface StreamInput {
 const pageSize = 50
 /** Who was asked about so lately is not asked about again, as with other requests. */
 const checkedMs = 1_000
+/** A line that takes so much in `drainMs` is slow, not dead: an event that is longer must not begin anew each time. */
+const sliceBytes = 16_384
 /** While the store is away. */
 const againMs = 1_000
 const headers = {
@@ -48,9 +49,11 @@ export async function streamEvents(
   let writtenAt = 0
   let checkedAt = performance.now()
   const write = async (text: string) => {
-    writtenAt = performance.now()
-    if (res.write(text)) return
-    await once(res, 'drain', { signal: AbortSignal.any([signal, AbortSignal.timeout(settings.drainMs)]) })
+    const bytes = Buffer.from(text)
+    for (let from = 0; from < bytes.length; from += sliceBytes) {
+      await writeSlice(res, bytes.subarray(from, from + sliceBytes), signal, settings.drainMs)
+      writtenAt = performance.now()
+    }
   }
   res.writeHead(200, headers)
   try {
@@ -83,6 +86,16 @@ export async function streamEvents(
     if (!isTimeout(err)) throw err
     log.info(sessionId === null ? {} : { sessionId }, 'stream.reader_dropped')
   }
+}
+
+/** Resolves when no more than a slice waits for the line. What is written to one that is gone is nobody's concern: `signal` tells of it. */
+async function writeSlice(res: ServerResponse, slice: Uint8Array, signal: AbortSignal, drainMs: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    res.write(slice, () => resolve())
+    if (res.writableLength <= sliceBytes) return resolve()
+    const bound = AbortSignal.any([signal, AbortSignal.timeout(drainMs)])
+    bound.addEventListener('abort', () => reject(bound.reason as Error), { once: true })
+  })
 }
 
 function placeOf(event: EventRecord, sessionId: string | null): string {

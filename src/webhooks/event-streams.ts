@@ -14,7 +14,7 @@ export interface StreamSettings {
   keptForAdmins: number
   /** A stream that has nothing to say says so this often, and looks whether it missed a notice. */
   heartbeatMs: number
-  /** A reader that takes nothing for so long is dropped. */
+  /** A reader that takes next to nothing for so long is dropped. */
   drainMs: number
 }
 

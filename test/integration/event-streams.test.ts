@@ -1,8 +1,15 @@
 // Who may hold event streams: no session takes the places of the others, all of them together none of the admins', and a deleted key reads nothing.
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import { expect, test } from 'vitest'
+import { streamEvents } from '../../src/http/stream-events.ts'
+import { EventStream } from '../../src/webhooks/event-streams.ts'
 import { makeKey, makeSession, startTestApi } from '../support/api.ts'
 import { openEvents, type EventReader } from '../support/event-source.ts'
+import { createHeldSession, openTestSqlite } from '../support/store.ts'
 import { waitFor } from '../support/wait.ts'
+import { silentLog } from '../support/webhooks.ts'
 
 test('a session has few places, all of them leave some for admins, and admins have those', async () => {
   const api = await startTestApi({
@@ -40,4 +47,33 @@ test('a key that was deleted is told nothing more, however long until the next h
     return stream.isClosed
   })
   await api.close()
+})
+
+test('an event that a slow line takes longer for than a dead one is given comes whole', async () => {
+  const opened = await openTestSqlite()
+  const sessionId = await createHeldSession(opened.store)
+  await opened.store.events.append(sessionId, [{ type: 'message.sent', data: { text: 'x'.repeat(300_000) } }])
+  let taken = ''
+  const line = new Duplex({
+    read: () => undefined,
+    write: (chunk: Buffer, _, done) => {
+      const tookIt = () => {
+        taken += chunk.toString()
+        done()
+      }
+      setTimeout(tookIt, chunk.length / 200) // milliseconds: 200 kB a second
+    },
+  })
+  const res = new ServerResponse(new IncomingMessage(new Socket()))
+  res.assignSocket(line as Socket)
+  const gone = new AbortController()
+  const settings = { maxStreams: 1, maxEach: 1, keptForAdmins: 0, heartbeatMs: 60_000, drainMs: 500 }
+  const deps = { events: opened.store.events, settings, log: silentLog, check: async () => undefined }
+  const input = { sessionId, place: '0', types: null, signal: gone.signal }
+  const streaming = streamEvents(deps, input, new EventStream(() => undefined, false), res)
+  await waitFor('it has come whole', () => taken.split('\r\n').join('').includes('x"}}') || res.destroyed)
+  expect(res.destroyed).toBe(false)
+  gone.abort()
+  await streaming
+  await opened.close()
 })
