@@ -1,11 +1,8 @@
-// Connection histories as the score needs them, asked of Redis again only when something may have been noted since.
+// Connection histories as the score needs them, asked of Redis again only when something has been noted since.
 import { LRUCache } from 'lru-cache'
 import { readConnectionHistories, type ConnectionHistory } from '../sessions/connection-history.ts'
 
 type Deps = Parameters<typeof readConnectionHistories>[0]
-
-/** An entry may be written a little after the time it bears; until so long after the newest one they are read every time. */
-const settledMs = 5_000
 
 export class ConnectionCache {
   readonly #deps: Deps
@@ -15,22 +12,24 @@ export class ConnectionCache {
     this.#deps = deps
   }
 
-  /** `newest`: per session the time of its newest entry. One round trip for all that must be read. */
-  async of(newest: ReadonlyMap<string, number>, now: number): Promise<Map<string, ConnectionHistory>> {
+  /** `newest`: per session when its newest entry was noted, read before this call. One round trip for all that must be read. */
+  async of(newest: ReadonlyMap<string, number>): Promise<Map<string, ConnectionHistory>> {
     const histories = new Map<string, ConnectionHistory>()
-    const unknown: string[] = []
+    const unknown: [id: string, newestAt: number][] = []
     for (const [id, newestAt] of newest) {
       const known = this.#known.get(id)
       if (known?.newestAt === newestAt) histories.set(id, known.history)
-      else unknown.push(id)
+      else unknown.push([id, newestAt])
     }
-    const read = await readConnectionHistories(this.#deps, unknown)
-    for (const [index, id] of unknown.entries()) {
+    const read = await readConnectionHistories(
+      this.#deps,
+      unknown.map(([id]) => id),
+    )
+    for (const [index, [id, newestAt]] of unknown.entries()) {
       const history = read[index]
       if (!history) continue
       histories.set(id, history)
-      const newestAt = newest.get(id) ?? now
-      if (now - newestAt > settledMs) this.#known.set(id, { newestAt, history })
+      this.#known.set(id, { newestAt, history })
     }
     return histories
   }

@@ -59,8 +59,8 @@ export class SessionScorer {
 
   /** Returns how many sessions were scored. Stops between pages when `signal` aborts. */
   async tick(signal: AbortSignal): Promise<number> {
-    const { store } = this.#deps
-    const now = Date.now()
+    const { store, redis } = this.#deps
+    const now = await redisNow(redis)
     const heartbeats = await Heartbeats.read(this.#deps, now)
     const troubled = await listTroubled(this.#deps, now - scoreWindowMs)
     if (isFleetBound(await readFleetWait(this.#deps.redis, this.#deps.prefix))) this.#fleetBoundAt = now
@@ -84,8 +84,13 @@ export class SessionScorer {
     const { store } = this.#deps
     // A session that never was connected is neither well nor ill; it is somebody's to pair.
     const known = sessions.filter(({ lastConnectedAt }) => lastConnectedAt !== null)
-    const newest = new Map(known.flatMap(({ id }) => (troubled.has(id) ? [[id, troubled.get(id) ?? now] as const] : [])))
-    const histories = await this.#connections.of(newest, now)
+    const newest = new Map(
+      known.flatMap(({ id }) => {
+        const newestAt = troubled.get(id)
+        return newestAt === undefined ? [] : [[id, newestAt] as const]
+      }),
+    )
+    const histories = await this.#connections.of(newest)
     const works = await store.health.work(
       known.map(({ id }) => id),
       now,
@@ -149,6 +154,12 @@ export class SessionScorer {
   }
 }
 
+/** One clock for the samples of all schedulers, and for what workers note between two of them. */
+async function redisNow(redis: Redis): Promise<number> {
+  const [seconds, micros] = await redis.time()
+  return Math.floor(Number(seconds) * 1_000 + Number(micros) / 1_000)
+}
+
 function score(
   session: SessionRecord,
   signals: HealthSignals,
@@ -164,7 +175,9 @@ function score(
     level: levelOf(score, session.health?.level ?? null),
     reasons,
     signals: { ...signals },
-    actions: actions.filter(({ at }) => at > since && at <= now).map(({ action, reason }) => ({ action, reason })),
+    actions: actions
+      .filter(({ at, notedAt = at }) => notedAt > since && notedAt <= now)
+      .map(({ action, reason }) => ({ action, reason })),
   }
   return { session, sample, reason: reasons[0] ?? null }
 }

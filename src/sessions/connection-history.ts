@@ -1,5 +1,6 @@
 // What a session's connection went through lately, in Redis: when it was up, why its sockets were replaced, what the watchdog did.
 import type { Redis } from 'ioredis'
+import { defineScript } from '../platform/redis-script.ts'
 import { connectionsKey, reconnectsKey, troubledKey, watchdogKey } from './session-keys.ts'
 
 export interface ConnectionChange {
@@ -17,6 +18,8 @@ export interface Reconnect {
 
 export interface WatchdogAction {
   at: number
+  /** When it was written here, by Redis' clock; rises with each entry of a session, whatever the clocks of its workers say. */
+  notedAt?: number
   action: 'reconnect'
   reason: string
 }
@@ -52,24 +55,36 @@ export async function recordWatchdogAction(deps: HistoryDeps, sessionId: string,
   await push(deps, sessionId, { key: watchdogKey, count: keep.actions, entry: action })
 }
 
+/** KEYS: list, troubled. ARGV: session, entry, count, how long the list and the set are kept. */
+const pushScript = defineScript(`
+local t = redis.call('TIME')
+local notedAt = t[1] * 1000 + t[2] / 1000
+local before = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
+notedAt = math.max(notedAt, before + 0.001)
+redis.call('LPUSH', KEYS[1], string.format('{"notedAt":%.3f,', notedAt) .. string.sub(ARGV[2], 2))
+redis.call('LTRIM', KEYS[1], 0, ARGV[3] - 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('ZADD', KEYS[2], string.format('%.3f', notedAt), ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+return 1
+`)
+
 async function push(
   { redis, prefix }: HistoryDeps,
   sessionId: string,
   { key, count, entry }: { key: typeof watchdogKey; count: number; entry: { at: number } },
 ): Promise<void> {
-  const list = key(prefix, sessionId)
-  const troubled = troubledKey(prefix)
-  await redis
-    .multi()
-    .lpush(list, JSON.stringify(entry))
-    .ltrim(list, 0, count - 1)
-    .pexpire(list, keepMs)
-    .zadd(troubled, 'GT', entry.at, sessionId)
-    .pexpire(troubled, troubledMs)
-    .exec()
+  await pushScript(
+    redis,
+    [key(prefix, sessionId), troubledKey(prefix)],
+    [sessionId, JSON.stringify(entry), count, keepMs, troubledMs],
+  )
 }
 
-/** Sessions with an entry since then and the time of their newest, so that nobody has to ask for each. Drops what is older. */
+/**
+ * Sessions with an entry since then and when their newest was noted, so that nobody has to ask for each: while that stays so does their
+ * history. Drops what is older.
+ */
 export async function listTroubled({ redis, prefix }: HistoryDeps, since: number): Promise<Map<string, number>> {
   const key = troubledKey(prefix)
   const results = await redis.multi().zremrangebyscore(key, '-inf', since).zrange(key, '0', '-1', 'WITHSCORES').exec()

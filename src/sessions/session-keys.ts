@@ -45,7 +45,7 @@ export function trafficKey(prefix: string, incarnation: string): string {
   return redisKey(prefix, 'worker', incarnation, 'traffic')
 }
 
-/** Sorted set of sessions by the time of the last entry in one of their lists of connections, reconnects or watchdog actions. */
+/** Sorted set of sessions by when the last entry in one of their lists of connections, reconnects or watchdog actions was noted, by Redis' clock. */
 export function troubledKey(prefix: string): string {
   return redisKey(prefix, 'fleet', 'troubled')
 }

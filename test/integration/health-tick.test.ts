@@ -17,6 +17,7 @@ import type { SessionRecord } from '../../src/store/session-store.ts'
 import { newMessage, newSession, tells } from '../support/records.ts'
 import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { openTestSqlite, type TestStore } from '../support/store.ts'
+import { waitFor } from '../support/wait.ts'
 
 let testRedis: TestRedis
 let testStore: TestStore
@@ -51,6 +52,15 @@ const heard = async (...ids: string[]) => {
   await redis.zadd(workersKey(prefix), Date.now(), 'w1')
   await redis.hset(trafficKey(prefix, 'w1'), Object.fromEntries(ids.map((id) => [id, Date.now()])))
 }
+/** What was noted in a tick's own millisecond is told by the next tick. */
+const noteAction = async (id: string, at: number) => {
+  await recordWatchdogAction({ redis, prefix }, id, { at, action: 'reconnect', reason: 'deaf' })
+  const notedAt = (await listTroubled({ redis, prefix }, 0)).get(id) ?? Infinity
+  await waitFor('the next millisecond of Redis', async () => {
+    const [seconds, micros] = await redis.time()
+    return Number(seconds) * 1_000 + Number(micros) / 1_000 > notedAt + 1
+  })
+}
 const healthOf = async (id: string) => (await testStore.store.sessions.get(id))?.health
 const told = (id: string) => published.filter(({ event }) => event.sessionId === id)
 
@@ -67,7 +77,7 @@ test('a first score that is good tells nobody; what does not change is not writt
   expect(told(id)).toEqual([])
 
   for (let n = 0; n < 5; n += 1) await recordReconnect({ redis, prefix }, id, { at: Date.now(), reason: 'connection_closed' })
-  await recordWatchdogAction({ redis, prefix }, id, { at: Date.now(), action: 'reconnect', reason: 'deaf' })
+  await noteAction(id, Date.now())
   // Another scheduler's turn.
   await newScorer().tick(signal)
   await scorer.tick(signal)
@@ -200,6 +210,41 @@ test('a queue that waits for its turn in the fleet is not stalled; one that wait
   expect(await stalled()).toBeGreaterThan(3_000)
 })
 
+test('notes of a worker whose clock is behind are seen like any other, and so are its actions', async () => {
+  const id = await addSession()
+  await heard(id)
+  const deps = { redis, prefix }
+  const scorer = newScorer()
+  const reconnect = (at: number) => recordReconnect(deps, id, { at, reason: 'connection_closed' })
+  await reconnect(Date.now() - 20_000)
+  await scorer.tick(signal)
+  const seen = async () => (await testStore.store.health.latest(id))?.signals['reconnectCount']
+  expect(await seen()).toBe(1)
+  const behind = Date.now() - 90_000
+  for (let n = 0; n < 6; n += 1) await reconnect(behind + n)
+  await noteAction(id, behind)
+  await scorer.tick(signal)
+  expect(await seen()).toBe(7)
+  expect((await testStore.store.health.latest(id))?.actions).toEqual([{ action: 'reconnect', reason: 'deaf' }])
+  await scorer.tick(signal)
+  const told = (await testStore.store.health.list(id, 0, 10)).flatMap(({ actions }) => actions)
+  expect(told).toHaveLength(1)
+})
+
+test('each note of a session is newer than the one before, whatever the clock of Redis does', async () => {
+  const deps = { redis, prefix: 'order' }
+  const ahead = Date.now() + 60_000
+  await redis.zadd('order:fleet:troubled', ahead, 'ses_a')
+  const newest: number[] = []
+  for (let n = 0; n < 20; n += 1) {
+    await recordReconnect(deps, 'ses_a', { at: 1, reason: 'r' })
+    newest.push((await listTroubled(deps, 0)).get('ses_a') ?? 0)
+  }
+  expect(newest[0]).toBeGreaterThan(ahead)
+  expect(new Set(newest).size).toBe(20)
+  expect(newest).toEqual(newest.toSorted((a, b) => a - b))
+})
+
 test('more sessions than a page are all scored, in a few commands', async () => {
   const ids: string[] = []
   for (let n = 0; n < 450; n += 1) ids.push(await addSession())
@@ -219,7 +264,8 @@ test('histories are bounded, and only those who had trouble lately are asked abo
   const deps = { redis, prefix: 'bounds' }
   const now = Date.now()
   for (let n = 0; n < 210; n += 1) await recordReconnect(deps, 'ses_busy', { at: now - 210 + n, reason: 'r' })
-  await recordReconnect(deps, 'ses_old', { at: now - 7_200_000, reason: 'r' })
+  await recordReconnect(deps, 'ses_old', { at: now, reason: 'r' })
+  await redis.zadd('bounds:fleet:troubled', now - 7_200_000, 'ses_old')
   const [busy] = await readConnectionHistories(deps, ['ses_busy'])
   expect(busy?.reconnects).toHaveLength(200)
   expect(busy?.reconnects[0]?.at).toBe(now - 1)
