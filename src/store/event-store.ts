@@ -111,6 +111,8 @@ export interface EndpointRecord {
   disabledReason: string | null
   /** First failure of an unbroken row of failures; null after a success. */
   failingSince: number | null
+  /** The last failure, an hour old at most. */
+  failedAt: number | null
   lastSuccessAt: number | null
   createdAt: number
   updatedAt: number

@@ -53,6 +53,7 @@ export async function prepareEndpoint(deps: PrepareDeps, input: EndpointInput): 
     enabled: true,
     disabledReason: null,
     failingSince: null,
+    failedAt: null,
     lastSuccessAt: null,
     createdAt: now,
     updatedAt: now,

@@ -1,7 +1,7 @@
 // Keeps an endpoint's own record up to date with how its deliveries go, and disables one that is gone or long since broken.
 import { LRUCache } from 'lru-cache'
 import type { EndpointRecord, EndpointStore } from '../store/event-store.ts'
-import { failingLimitMs } from './endpoint.ts'
+import { failingLimitMs, quietMs } from './endpoint.ts'
 import type { EndpointBreakers } from './endpoint-breaker.ts'
 import { endpointView } from './endpoint-view.ts'
 import { announceEvents, type AnnounceDeps } from './publish-event.ts'
@@ -14,6 +14,8 @@ interface HistoryDeps extends AnnounceDeps {
 
 /** `lastSuccessAt` is at most so old; one write for each delivery would double what a delivery costs. */
 const successEveryMs = 60_000
+/** And `failedAt`. */
+const failureEveryMs = 3_600_000
 
 export class EndpointHistory {
   private readonly deps: HistoryDeps
@@ -31,12 +33,17 @@ export class EndpointHistory {
   }
 
   async failed(endpoint: EndpointRecord, sessionId: string, at: number): Promise<void> {
-    if (endpoint.failingSince === null) {
-      this.noted.delete(endpoint.id)
-      await this.deps.endpoints.update(endpoint.id, { failingSince: at })
-      this.deps.readyEndpoints.forget(endpoint.id)
-    } else if (at - endpoint.failingSince >= failingLimitMs) {
-      await this.disable(endpoint.id, sessionId, 'failing_for_5_days', at)
+    const { id, failingSince } = endpoint
+    const failedAt = endpoint.failedAt ?? failingSince ?? 0
+    if (failingSince === null || at - failedAt > quietMs) {
+      this.noted.delete(id)
+      await this.deps.endpoints.update(id, { failingSince: at, failedAt: at })
+      this.deps.readyEndpoints.forget(id)
+    } else if (at - failingSince >= failingLimitMs) {
+      await this.disable(id, sessionId, 'failing_for_5_days', at)
+    } else if (at - failedAt > failureEveryMs) {
+      await this.deps.endpoints.update(id, { failedAt: at })
+      this.deps.readyEndpoints.forget(id)
     }
   }
 

@@ -9,6 +9,8 @@ const maxHeaders = 20
 const maxHeaderBytes = 4_096
 /** Nothing but failure for so long disables an endpoint. */
 export const failingLimitMs = 5 * 24 * 3_600_000
+/** A day without a failure begins the row anew; the longest pause between two attempts is shorter. */
+export const quietMs = 24 * 3_600_000
 /** For so long after a rotation deliveries carry the old signature too. */
 export const rotationMs = 24 * 3_600_000
 

@@ -1,6 +1,8 @@
 // One HTTP attempt: bounded in time and bytes, and it follows nothing.
 import { errors, type Dispatcher } from 'undici'
 import { AppError, hasCode } from '../platform/errors.ts'
+import { isReservedHeader } from './endpoint.ts'
+import { hideEchoes } from './hide-echoes.ts'
 import { parseRetryAfter } from './retry-schedule.ts'
 
 export interface WebhookRequest {
@@ -17,7 +19,7 @@ export interface AttemptResult {
   durationMs: number
   /** A stable word; null when a whole answer came in time. With a `status` only its head came, or it was a redirect. */
   error: string | null
-  /** The first kilobyte of the answer. */
+  /** The first kilobyte of the answer, without the values of the endpoint's own headers. */
   answer: string | null
   retryAfterMs: number | null
 }
@@ -51,6 +53,7 @@ export async function postWebhook(dispatcher: Dispatcher, request: WebhookReques
     let received = 0
     let settled = false
     const chunks: Buffer[] = []
+    const secrets = Object.entries(request.headers).flatMap(([name, value]) => (isReservedHeader(name) ? [] : [value]))
     const settle = (error: string | null) => {
       if (settled) return
       settled = true
@@ -62,7 +65,8 @@ export async function postWebhook(dispatcher: Dispatcher, request: WebhookReques
         status,
         durationMs: Math.round(performance.now() - startedAt),
         error: isRedirect ? 'redirect_not_followed' : isCutOff ? 'answer_unfinished' : error,
-        answer: status === null ? null : firstKilobyte(chunks),
+        answer:
+          status === null ? null : firstKilobyte(hideEchoes(textOf(chunks), secrets, isCutOff || received > maxAnswerBytes)),
         retryAfterMs,
       })
     }
@@ -90,7 +94,7 @@ export async function postWebhook(dispatcher: Dispatcher, request: WebhookReques
         retryAfterMs = parseRetryAfter(Array.isArray(asked) ? asked[0] : asked, Date.now())
       },
       onResponseData: (running, chunk) => {
-        if (received < keptBytes) chunks.push(Buffer.from(chunk.subarray(0, keptBytes - received)))
+        if (received < maxAnswerBytes) chunks.push(Buffer.from(chunk.subarray(0, maxAnswerBytes - received)))
         received += chunk.length
         if (received <= maxAnswerBytes) return
         settle(null)
@@ -118,8 +122,12 @@ export async function postWebhook(dispatcher: Dispatcher, request: WebhookReques
   })
 }
 
-function firstKilobyte(chunks: Buffer[]): string {
+function textOf(chunks: Buffer[]): string {
   return Buffer.concat(chunks).toString('utf8').replaceAll('\0', '')
+}
+
+function firstKilobyte(text: string): string {
+  return Buffer.from(text).subarray(0, keptBytes).toString('utf8')
 }
 
 const words: Record<string, string> = {

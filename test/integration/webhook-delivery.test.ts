@@ -165,7 +165,8 @@ describe('an endpoint', () => {
 
   test('that has failed for five days is disabled at its next failure', async () => {
     const { id: endpointId } = await bench.endpoint(receiver)
-    await bench.store.endpoints.update(endpointId, { failingSince: Date.now() - 5 * 24 * 3_600_000 })
+    const day = 24 * 3_600_000
+    await bench.store.endpoints.update(endpointId, { failingSince: Date.now() - 5 * day, failedAt: Date.now() - day / 2 })
     receiver.answerWith({ status: 500 })
     await bench.publish([draft(1)])
     const disabled = await waitFor('the endpoint is disabled', async () => {
@@ -173,6 +174,26 @@ describe('an endpoint', () => {
       return record?.enabled === false ? record : null
     })
     expect(disabled.disabledReason).toBe('failing_for_5_days')
+  })
+
+  test('that failed, and then had nothing to take for a week, begins anew at its next failure', async () => {
+    const { id: endpointId } = await bench.endpoint(receiver)
+    const [before, hour] = [Date.now(), 3_600_000]
+    await bench.store.endpoints.update(endpointId, { failingSince: before - 200 * hour, failedAt: before - 175 * hour })
+    receiver.answerWith({ status: 500 })
+    await bench.publish([draft(1)])
+    const now = await waitFor('its record has changed', async () => {
+      const record = await bench.store.endpoints.get(endpointId)
+      return record?.failingSince === before - 200 * hour && record.enabled ? null : record
+    })
+    expect([now.enabled, (now.failingSince ?? 0) >= before]).toEqual([true, true])
+    // While it goes on failing the last failure is noted, once an hour.
+    await bench.store.endpoints.update(endpointId, { failingSince: before - 48 * hour, failedAt: before - 2 * hour })
+    await waitFor('a failure is noted', async () => {
+      await bench.publish([draft(2)])
+      return ((await bench.store.endpoints.get(endpointId))?.failedAt ?? 0) >= before
+    })
+    expect(await bench.store.endpoints.get(endpointId)).toMatchObject({ enabled: true, failingSince: before - 48 * hour })
   })
 
   test('forgets its failures at the first success', async () => {

@@ -85,6 +85,7 @@ export function newEndpoint(changes: Partial<EndpointRecord> = {}): EndpointReco
     enabled: true,
     disabledReason: null,
     failingSince: null,
+    failedAt: null,
     lastSuccessAt: null,
     createdAt: now,
     updatedAt: now,

@@ -110,6 +110,7 @@ function toEndpoint({ _id: id, ...rest }: EndpointDoc): EndpointRecord {
   return {
     id,
     ...rest,
+    failedAt: rest.failedAt ?? null, // those of an older schema have none
     sealedHeaders: sealedHeaders && new Uint8Array(sealedHeaders),
     sealedSecret: new Uint8Array(sealedSecret),
     sealedPreviousSecret: sealedPreviousSecret && new Uint8Array(sealedPreviousSecret),

@@ -224,6 +224,7 @@ export const collections = {
       enabled: truth,
       disabledReason: maybeText,
       failingSince: maybeNumber,
+      failedAt: maybeNumber,
       lastSuccessAt: maybeNumber,
       createdAt: number,
       updatedAt: number,

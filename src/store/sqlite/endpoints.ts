@@ -102,15 +102,16 @@ function positionOf(endpoint: EndpointRecord): [number, string] {
 export function insertEndpoint(db: SqliteDatabase, endpoint: EndpointRecord): void {
   db.sql(
     `INSERT INTO endpoints (url, events, sealed_headers, sealed_secret, sealed_previous_secret, previous_secret_until, enabled,
-       disabled_reason, failing_since, last_success_at, updated_at, id, session_id, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       disabled_reason, failing_since, failed_at, last_success_at, updated_at, id, session_id, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   ).run(...changeable(endpoint), endpoint.id, endpoint.sessionId, endpoint.createdAt)
 }
 
 function saveEndpoint(db: SqliteDatabase, endpoint: EndpointRecord): void {
   db.sql(
     `UPDATE endpoints SET url = ?, events = ?, sealed_headers = ?, sealed_secret = ?, sealed_previous_secret = ?,
-       previous_secret_until = ?, enabled = ?, disabled_reason = ?, failing_since = ?, last_success_at = ?, updated_at = ?
+       previous_secret_until = ?, enabled = ?, disabled_reason = ?, failing_since = ?, failed_at = ?, last_success_at = ?,
+       updated_at = ?
      WHERE id = ?`,
   ).run(...changeable(endpoint), endpoint.id)
 }
@@ -126,6 +127,7 @@ function changeable(endpoint: EndpointRecord): (string | number | Uint8Array | n
     endpoint.enabled ? 1 : 0,
     endpoint.disabledReason,
     endpoint.failingSince,
+    endpoint.failedAt,
     endpoint.lastSuccessAt,
     endpoint.updatedAt,
   ]
@@ -144,6 +146,7 @@ function toEndpoint(row: Record<string, unknown>): EndpointRecord {
     enabled: row['enabled'] === 1,
     disabledReason: row['disabled_reason'] as string | null,
     failingSince: row['failing_since'] as number | null,
+    failedAt: row['failed_at'] as number | null,
     lastSuccessAt: row['last_success_at'] as number | null,
     createdAt: row['created_at'] as number,
     updatedAt: row['updated_at'] as number,

@@ -9,9 +9,10 @@ import { schema5 } from './schema-5.ts'
 import { schema6 } from './schema-6.ts'
 import { schema7 } from './schema-7.ts'
 import { schema8 } from './schema-8.ts'
+import { schema9 } from './schema-9.ts'
 
 /** Step i brings version i to i + 1. Never edit one that was released: add another. */
-const steps: readonly string[] = [schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8]
+const steps: readonly string[] = [schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8, schema9]
 
 /**
  * One transaction; whoever comes second finds the work done. SQLite's "busy" passes through: try again.
