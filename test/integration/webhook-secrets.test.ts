@@ -53,7 +53,7 @@ test('no secret and no message text is in Redis, in the log, or in what the API 
   const secret = receiver.secrets[0] ?? ''
   const canaries = ['header-canary', 'text-canary', '254712345678', secret, secret.slice('whsec_'.length)]
   const event = (n: number) => draft(n, { text: { body: 'text-canary' }, to: { phoneNumber: '254712345678' } })
-  receiver.answerWith({ status: 500 })
+  receiver.answerWith({ status: 500, body: '{"you sent":{"authorization":"Bearer header-canary"}}' })
   const failed = await bench.publish([event(1), event(2)])
   await waitFor('both have failed', async () =>
     (await Promise.all(failed.map((id) => bench.delivery(id)))).every((each) => each.attemptCount === 1),
