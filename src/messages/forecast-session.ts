@@ -73,19 +73,21 @@ export class SessionForecasts {
   }
 
   /**
-   * Queued messages in the order in which they are expected to leave; by lane and sequence where nobody can know. All that a forecast
-   * knows, or `limit`; some may have ended, or been taken, since.
+   * Queued messages with their positions, in the order in which they are expected to leave; by lane and sequence where nobody can know.
+   * All that a forecast knows, or `limit`; some may have ended, or been taken, since.
    */
-  async nextIds(session: SessionRecord, limit: number): Promise<string[]> {
+  async nextPositions(session: SessionRecord, limit: number): Promise<Map<string, number>> {
     try {
       if (this.#isPaced(session)) {
         const { byId } = await this.#fresh(session, [])
-        return [...byId].toSorted(([, a], [, b]) => a.position - b.position).map(([id]) => id)
+        const known = Array.from(byId, ([id, { position }]) => [id, position] as const)
+        return new Map(known.toSorted(([, a], [, b]) => a - b))
       }
     } catch (err) {
       this.#deps.log.debug({ err, sessionId: session.id }, 'forecast.failed')
     }
-    return (await this.#deps.messages.listQueue(session.id, limit)).map(({ id }) => id)
+    const rows = await this.#deps.messages.listQueue(session.id, limit)
+    return new Map(rows.map(({ id }, index) => [id, index]))
   }
 
   #isPaced({ settings, restriction }: SessionRecord): boolean {

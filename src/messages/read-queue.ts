@@ -5,12 +5,14 @@ import type { SessionForecasts } from './forecast-session.ts'
 
 interface ReadQueueDeps {
   messages: Pick<MessageStore, 'list' | 'listById' | 'listScheduled' | 'queueState'>
-  forecasts: Pick<SessionForecasts, 'nextIds'>
+  forecasts: Pick<SessionForecasts, 'nextPositions'>
 }
 
 interface QueueHead {
   /** Sending ones, then queued ones: the next one to leave first. */
   next: MessageRecord[]
+  /** Of queued ones, as far as they are known. */
+  positions: ReadonlyMap<string, number>
   /** Queued and sending. */
   queueDepth: number
   /** The soonest first. */
@@ -21,12 +23,13 @@ interface QueueHead {
 /** At most `limit` of either. */
 export async function readQueue(deps: ReadQueueDeps, session: SessionRecord, limit: number): Promise<QueueHead> {
   const { id: sessionId } = session
-  const [state, sending, ids, scheduled] = await Promise.all([
+  const [state, sending, positions, scheduled] = await Promise.all([
     deps.messages.queueState(sessionId),
     deps.messages.list({ sessionId, status: 'sending', limit }),
-    deps.forecasts.nextIds(session, limit),
+    deps.forecasts.nextPositions(session, limit),
     deps.messages.listScheduled(sessionId, limit),
   ])
+  const ids = [...positions.keys()]
   const next = new Map(sending.data.map((message) => [message.id, message]))
   for (let from = 0; next.size < limit && from < ids.length; from += limit) {
     const page = ids.slice(from, from + limit)
@@ -37,5 +40,5 @@ export async function readQueue(deps: ReadQueueDeps, session: SessionRecord, lim
       if (isThere && next.size < limit) next.set(id, message)
     }
   }
-  return { next: [...next.values()], queueDepth: state.depth, scheduled, scheduledCount: state.scheduled }
+  return { next: [...next.values()], positions, queueDepth: state.depth, scheduled, scheduledCount: state.scheduled }
 }

@@ -109,9 +109,10 @@ export const messageRoutes: Route[] = [
     async handle(deps, request) {
       const session = found(await findSession(deps.store, sessionIdOf(request)))
       const head = await readQueue({ messages: deps.store.messages, forecasts: deps.forecasts }, session, request.query.limit)
-      const places = await deps.forecasts.placesOf(session, [...head.next, ...head.scheduled])
+      const { next, positions, scheduled, ...counts } = head
+      const places = await deps.forecasts.placesOf(session, [...next, ...scheduled], positions)
       const view = (message: MessageRecord) => messageView(message, places.get(message.id))
-      return { status: 200, body: { ...head, next: head.next.map(view), scheduled: head.scheduled.map(view) } }
+      return { status: 200, body: { ...counts, next: next.map(view), scheduled: scheduled.map(view) } }
     },
   }),
   defineRoute({
