@@ -58,13 +58,18 @@ if ARGV[1] == '1' or not redis.call('HGET', KEYS[1], 'openUntil') then
 end
 return 1`
 
+/** What an endpoint makes of its events, and apart from it what it makes of a replay. */
+type BreakerKind = 'breaker' | 'replay-breaker'
+
 export class BreakerStates {
   private readonly redis: Redis
   private readonly prefix: string
+  private readonly kind: BreakerKind
 
-  constructor(redis: Redis, prefix: string) {
+  constructor(redis: Redis, prefix: string, kind: BreakerKind = 'breaker') {
     this.redis = redis
     this.prefix = prefix
+    this.kind = kind
   }
 
   async read(endpointId: string): Promise<SharedState> {
@@ -83,7 +88,7 @@ export class BreakerStates {
       failScript,
       2,
       this.key(endpointId),
-      openKey(this.prefix),
+      openKey(this.prefix, this.kind),
       now,
       settings.failureLimit,
       settings.openMs,
@@ -110,7 +115,14 @@ export class BreakerStates {
 
   /** Forgets the failures. While it is open only the one try closes it: an answer to an older request says little. */
   async succeed(endpointId: string, wasProbe: boolean): Promise<void> {
-    await this.redis.eval(succeedScript, 2, this.key(endpointId), openKey(this.prefix), wasProbe ? '1' : '0', endpointId)
+    await this.redis.eval(
+      succeedScript,
+      2,
+      this.key(endpointId),
+      openKey(this.prefix, this.kind),
+      wasProbe ? '1' : '0',
+      endpointId,
+    )
   }
 
   /** The one try was not made after all. */
@@ -119,13 +131,13 @@ export class BreakerStates {
   }
 
   private key(endpointId: string): string {
-    return redisKey(this.prefix, 'breaker', endpointId)
+    return redisKey(this.prefix, this.kind, endpointId)
   }
 }
 
 /** The breakers that are not closed, by the time until which they are open. */
-function openKey(prefix: string): string {
-  return redisKey(prefix, 'breakers-open')
+function openKey(prefix: string, kind: BreakerKind = 'breaker'): string {
+  return redisKey(prefix, `${kind}s-open`)
 }
 
 /** For `endpointView`. Null where Redis cannot be asked: the rest of an endpoint is worth an answer all the same. */

@@ -22,7 +22,7 @@ export interface DeliverDeps {
   postponements: BatchedWrites<Postponement>
   events: Pick<EventStore, 'get'>
   readyEndpoints: ReadyEndpoints
-  breakers: EndpointBreakers
+  breakers: Pick<EndpointBreakers, 'blockedUntil' | 'run'>
   gates: EndpointGates
   /** Its line is full; it will have room for more after that time. */
   onFull(endpointId: string, forMs: number): void

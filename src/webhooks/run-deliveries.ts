@@ -75,6 +75,9 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
   const deliveryQueue = createDeliveryQueue(redis, prefix)
   const readyEndpoints = new ReadyEndpoints({ endpoints: store.endpoints, secretBox: deps.secretBox })
   const breakers = new EndpointBreakers({ states: new BreakerStates(redis, prefix), log }, settings.breaker)
+  const replayLog = log.child({ queue: replayQueueName })
+  const replayStates = new BreakerStates(redis, prefix, 'replay-breaker')
+  const replayBreakers = new EndpointBreakers({ states: replayStates, log: replayLog }, settings.breaker)
   const rooms = new EndpointRooms(redis, prefix, log)
   const dispatcher = createGuardedAgent(deps.guardPolicy)
   const deadLetters = new DeadLetterQueue(redis, prefix, log)
@@ -94,8 +97,18 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
     log,
     timeoutMs: settings.answerTimeoutMs,
   }
-  // A replay that is slow holds up nothing but itself.
-  const replayDeps = { ...deliverDeps, gates: new EndpointGates(settings.replayGate), onFull: () => undefined }
+  // A replay that is slow, or refused, holds up nothing but itself. What holds up new events holds it up too.
+  const replayDeps = {
+    ...deliverDeps,
+    breakers: {
+      blockedUntil: async (endpointId: string) =>
+        Math.max(await breakers.blockedUntil(endpointId), await replayBreakers.blockedUntil(endpointId)),
+      run: replayBreakers.run.bind(replayBreakers),
+    },
+    gates: new EndpointGates(settings.replayGate),
+    onFull: () => undefined,
+    log: replayLog,
+  }
   const workerDeps = { redis, prefix, log, deliver: async (job: Job) => countOutcome(deliverEvent(deliverDeps, job)) }
   const replayWorkerDeps = { ...workerDeps, deliver: async (job: Job) => countOutcome(deliverEvent(replayDeps, job)) }
   const again = async (deliveryId: string) => redeliver({ ...store, deliveryQueue, log }, deliveryId)
@@ -115,6 +128,7 @@ export function runDeliveries(deps: DeliveryDeps, settings: DeliverySettings = d
       clearTimeout(cut)
       await dispatcher.destroy()
       breakers.close()
+      replayBreakers.close()
       await deliveryQueue.close()
       await deadLetters.close()
     },

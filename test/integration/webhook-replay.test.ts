@@ -2,6 +2,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { advanceReplays } from '../../src/webhooks/advance-replays.ts'
+import { BreakerStates, readBreakers } from '../../src/webhooks/breaker-state.ts'
+import { breakerDefaults } from '../../src/webhooks/endpoint-breaker.ts'
 import { startReplay } from '../../src/webhooks/replay.ts'
 import type { EndpointRecord, EventDraft } from '../../src/store/event-store.ts'
 import type { ReplayRecord } from '../../src/store/replay-store.ts'
@@ -137,6 +139,39 @@ describe('a replay', () => {
     })
     expect(receiver.delivered.size).toBeLessThan(400)
     expect(await bench.store.replays.countWaiting(id)).toBeGreaterThan(0)
+  })
+
+  test.each([429, 500])('that is answered with %i holds up nothing that is new', async (status) => {
+    await past(many(100))
+    await listen()
+    receiver.answerWith(({ event }) => ({ status: (event.data['message'] as { n: number }).n < 100 ? status : 200 }))
+    await bench.startRetryTick()
+    await replay()
+    const states = new BreakerStates(bench.connection, bench.prefix, 'replay-breaker')
+    await waitFor('its own breaker has opened', async () => (await states.read(endpoint.id)).openUntil > 0)
+    const fresh = await bench.publish(many(5, 1_000))
+    await waitFor('all that is new has come', async () => {
+      const all = await Promise.all(fresh.map((each) => bench.delivery(each)))
+      return all.every((each) => each.status === 'succeeded' && each.attemptCount === 1)
+    })
+    const [breaker] = await readBreakers(bench.connection, bench.prefix, [endpoint.id])
+    expect(breaker).toEqual({ state: 'closed', openUntil: null, consecutiveFailureCount: 0 })
+    expect((await states.read(endpoint.id)).openUntil).toBeGreaterThan(0)
+  })
+
+  test('waits where new events wait', async () => {
+    await past(many(100))
+    await listen()
+    const states = new BreakerStates(bench.connection, bench.prefix)
+    const settings = { ...breakerDefaults, openMs: 60_000 }
+    await states.fail(endpoint.id, Date.now(), settings, true)
+    await replay()
+    expect(await tick()).toBe(100)
+    await waitFor(
+      'all is put off',
+      async () => (await bench.store.deliveries.listDue(endpoint.id, Date.now() + 30_000, 1)).length === 0,
+    )
+    expect(receiver.received).toHaveLength(0)
   })
 
   test('makes each delivery once when several walk it, and loses none when Redis forgets them', async () => {
