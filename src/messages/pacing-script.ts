@@ -55,6 +55,10 @@ function recipientPaceKey(prefix: string, sessionId: string, recipient: string):
   return redisKey(prefix, 'session', sessionId, 'pace', sha256Hex(`${sessionId} ${recipient}`).slice(0, 24))
 }
 
+function holdRulesKey(prefix: string, sessionId: string): string {
+  return redisKey(prefix, 'session', sessionId, 'pace', 'rules')
+}
+
 function fleetPaceKey(prefix: string): string {
   return redisKey(prefix, 'fleet', 'pace')
 }
@@ -93,12 +97,13 @@ if sentAgo >= 0 then tat = math.max(tat, now - sentAgo + interval) end
 if recipientMs > 0 and ackedAgo >= 0 and ackedAgo < recipientMs then
   redis.call('SET', KEYS[4], now - ackedAgo + recipientMs, 'PX', math.ceil(recipientMs - ackedAgo))
 end
+local function close_recipient(whose)
+  redis.call('SET', KEYS[2], string.format('%.3f %s', now + recipientMs, whose), 'PX', math.ceil(recipientMs))
+end
 local function granted()
   redis.call('HSET', KEYS[1], 'tat', tat, 'id', id)
   redis.call('PEXPIRE', KEYS[1], ${keepMs})
-  if recipientMs > 0 then
-    redis.call('SET', KEYS[2], string.format('%.3f %s', now + recipientMs, id), 'PX', math.ceil(recipientMs))
-  end
+  if recipientMs > 0 then close_recipient(id) end
   return { 'granted', whole(math.max(0, tat - (burst - 1) * interval - now)) }
 end
 if state[2] == id then
@@ -113,7 +118,13 @@ end
 if recipientMs > 0 then
   local at, whose = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) ?(%S*)')
   local free = tonumber(at) or since + recipientMs
-  if free > now and whose ~= id then return { 'recipient', whole(math.min(free - now, recipientMs)) } end
+  if free > now and whose ~= id then
+    if free > now + recipientMs then
+      close_recipient(whose or '')
+      free = now + recipientMs
+    end
+    return { 'recipient', whole(free - now) }
+  end
 end
 if fleetMs > 0 then
   local turn = tonumber(redis.call('GET', KEYS[3]))
@@ -186,6 +197,15 @@ export async function openPace(
 ): Promise<void> {
   const allowance = input.isNew ? 'new' : input.burst * (input.intervalMs ?? 0)
   await openScript(redis, [paceKey(prefix, input.sessionId)], [allowance, input.rampSince ?? '', now])
+}
+
+/** The settings under which what is held back was judged; null: not known. */
+export async function readHoldRules(redis: Redis, prefix: string, sessionId: string): Promise<string | null> {
+  return redis.get(holdRulesKey(prefix, sessionId))
+}
+
+export async function writeHoldRules(redis: Redis, prefix: string, sessionId: string, rules: string): Promise<void> {
+  await redis.set(holdRulesKey(prefix, sessionId), rules, 'PX', keepMs)
 }
 
 /** How far ahead turns in the fleet are given out, in milliseconds; 0 while nobody waits for the fleet. Where it is far, many wait. */

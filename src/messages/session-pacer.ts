@@ -21,7 +21,7 @@ import {
   type Hold,
   type Pace,
 } from './pacing.ts'
-import { openPace, reserve } from './pacing-script.ts'
+import { openPace, readHoldRules, reserve, writeHoldRules } from './pacing-script.ts'
 
 export interface PacerDeps {
   sessions: Pick<SessionStore, 'get'>
@@ -55,6 +55,7 @@ export class SessionPacer {
   /** Milliseconds since the epoch; null on a first connection. */
   #reconnectedAt: number | null = null
   #restrictedUntil = 0
+  #notedRules: string | null = null
   /** On the monotonic clock. */
   #notBefore = -Infinity
   #turnAt: number | null = null
@@ -164,8 +165,9 @@ export class SessionPacer {
     this.#readAt = monotonicMs()
     this.#session = session
     if (!session || !hasHeld) return false
-    // What was switched off or widened while nobody held the session holds nothing back any more.
-    if (before ? isSamePace(before, session) : !isOff(session) && !(await this.#hasRoom(Date.now()))) return false
+    // What somebody changed while nobody held the session counts for what is held back too.
+    const judgedUnder = before ? rulesOf(before) : await readHoldRules(this.#deps.redis, this.#deps.prefix, this.#sessionId)
+    if (judgedUnder === rulesOf(session)) return false
     this.#strangers = null
     const released = await this.#deps.messages.releaseHeld({
       sessionId: this.#sessionId,
@@ -192,14 +194,6 @@ export class SessionPacer {
     return { heldBy: 'new_contacts', heldUntil }
   }
 
-  /** Some are held back although there is room today. */
-  async #hasRoom(now: number): Promise<boolean> {
-    const { newContactsPerDay } = this.#pace(now)
-    if (newContactsPerDay === null) return false
-    const { count, firstAt, held } = await this.#knownStrangers(now)
-    return held.length > 0 && count < allowanceOn(newContactsPerDay, now, firstAt)
-  }
-
   async #knownStrangers(now: number): Promise<NewContacts> {
     const day = dayStart(now)
     const known = this.#strangers
@@ -210,6 +204,7 @@ export class SessionPacer {
   }
 
   async #hold(id: string, { heldBy, heldUntil }: Hold): Promise<Admission> {
+    await this.#noteRules()
     const isHeld = await this.#deps.messages.hold({
       sessionId: this.#sessionId,
       id,
@@ -221,6 +216,14 @@ export class SessionPacer {
     countPacingWait(heldBy, heldUntil - Date.now())
     this.#deps.log.debug({ messageId: id, heldBy, heldUntil }, 'message.held')
     return { kind: 'aside', until: Math.ceil(heldUntil) }
+  }
+
+  /** Before anything is held back: the next holder judges all of it anew when these are not its session's settings. */
+  async #noteRules(): Promise<void> {
+    const rules = this.#session && rulesOf(this.#session)
+    if (rules === null || rules === this.#notedRules) return
+    await writeHoldRules(this.#deps.redis, this.#deps.prefix, this.#sessionId, rules)
+    this.#notedRules = rules
   }
 
   async #reserve(id: string, facts: PacingFacts, pace: Pace): Promise<Admission> {
@@ -272,11 +275,8 @@ export class SessionPacer {
   }
 }
 
-function isOff({ settings }: SessionRecord): boolean {
-  return settings.perRecipientSeconds === null && settings.newContactsPerDay === null
-}
-
-function isSamePace(a: SessionRecord, b: SessionRecord): boolean {
-  const fields = ['messagesPerMinute', 'burst', 'perRecipientSeconds', 'newContactsPerDay'] as const
-  return fields.every((field) => a.settings[field] === b.settings[field])
+/** What decides who is held back; equal for equal settings. */
+function rulesOf({ settings }: SessionRecord): string {
+  const { messagesPerMinute, burst, perRecipientSeconds, newContactsPerDay } = settings
+  return JSON.stringify([messagesPerMinute, burst, perRecipientSeconds, newContactsPerDay])
 }

@@ -225,6 +225,16 @@ test('no clock and no former setting makes a session wait longer than its presen
   )
 })
 
+test('nor any recipient: a longer interval that was set before is waited for once, in the present length', async () => {
+  const prefix = newPrefix()
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: null, burst: 1, rampSince: null, isNew: false }, start - 1e9)
+  expect((await reserve(redis, prefix, request({ recipientMs: 3_600_000 }), start)).kind).toBe('granted')
+  const next = request({ recipientMs: 200 })
+  expect(await reserve(redis, prefix, next, start + 1_000)).toEqual({ kind: 'recipient', waitMs: 200 })
+  expect(await reserve(redis, prefix, next, start + 1_100)).toEqual({ kind: 'recipient', waitMs: 100 })
+  expect((await reserve(redis, prefix, next, start + 1_200)).kind).toBe('granted')
+})
+
 test('the fleet gives each session a turn of its own, in the order asked, at its rate', async () => {
   const prefix = newPrefix()
   const ask = (n: number, at: number, fleetIntervalMs: number | null = 100) =>

@@ -212,6 +212,43 @@ test('number and LID of one person are one recipient: one interval and one line,
   for (const n of [1, 2, 3]) expect((times[n] ?? 0) - (times[n - 1] ?? 0)).toBeGreaterThan(790)
 })
 
+test.each([
+  ['a shorter interval', { perRecipientSeconds: 0.2 }],
+  ['none', { perRecipientSeconds: null }],
+])('%s set while nobody holds the session counts for what is held back', async (_, changes) => {
+  await rig.configure({ perRecipientSeconds: 3_600, newContactsPerDay: 'warmup' })
+  const first = await rig.hold(1)
+  first.drain.attach(timed().client)
+  const messages = await acceptTo(rig, [1, 1])
+  await waitFor('the second one is held', async () => (await stored(rig, messages[1]!)).heldBy === 'recipient')
+  await first.drain.close()
+  await rig.configure(changes)
+  const second = await rig.hold(2)
+  second.drain.attach(timed().client)
+  await rig.allReach('sent', messages)
+  expect(await stored(rig, messages[1]!)).toMatchObject({ status: 'sent', heldBy: null })
+})
+
+test('a new holder leaves alone what is held back under the settings that still stand', async () => {
+  await rig.configure({ newContactsPerDay: 0 })
+  const first = await rig.hold(1)
+  first.drain.attach(timed().client)
+  const [stranger] = await acceptTo(rig, [1])
+  await waitFor('it is held', async () => (await stored(rig, stranger!)).heldBy !== null)
+  await first.drain.close()
+  const { messages } = rig.store
+  let releasedCount = 0
+  const releaseHeld: typeof messages.releaseHeld = (input) => {
+    releasedCount += 1
+    return messages.releaseHeld(input)
+  }
+  const second = await rig.hold(2, { messages: { ...messages, releaseHeld } })
+  second.drain.attach(timed().client)
+  await hearFrom(rig, 9)
+  await rig.allReach('sent', await acceptTo(rig, [9]))
+  expect(releasedCount).toBe(0)
+})
+
 test('whoever was written to urgently is no stranger: what waited for a day with room leaves', async () => {
   await rig.configure({ newContactsPerDay: 0 })
   const { drain } = await rig.hold(1)
