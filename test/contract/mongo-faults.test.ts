@@ -1,14 +1,18 @@
 // MongoDB when it is the wrong kind, in the way, silent or away: bounded, said clearly, and never half written.
 import { createConnection } from 'mongoose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createMetrics } from '../../src/http/metrics.ts'
+import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
 import { openMongoStore } from '../../src/store/mongo/mongo-store.ts'
 import { withDeadline } from '../../src/platform/clock.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
+import { startTestRedis } from '../support/redis.ts'
 import { newMessage, tells } from '../support/records.ts'
 import { startOwnMongo, type OwnServer } from '../support/mongo-server.ts'
 import { openTestMongo } from '../support/mongo-store.ts'
 import { createHeldSession, type TestStore } from '../support/store.ts'
 import { waitFor } from '../support/wait.ts'
+import { silentLog } from '../support/webhooks.ts'
 
 const hasServer = process.env['UJUMBE_TEST_MONGODB'] !== undefined && process.env['MONGODB_TEST_URL'] === undefined
 
@@ -100,6 +104,33 @@ describe.skipIf(!hasServer)('a server with faults', () => {
     expect(['accepted', 'replayed']).toContain(retried.outcome)
     const stored = (await t.store.messages.list({ sessionId, limit: 100 })).data.filter(({ id }) => id === message.id)
     expect(stored).toHaveLength(1)
+  })
+
+  test('a server that falls silent does not keep /metrics longer than Prometheus waits', async () => {
+    const redis = await startTestRedis()
+    const connection = connectRedis(redis.target, 'producer', silentLog)
+    await waitFor('Redis is connected', () => connection.status === 'ready')
+    const metrics = createMetrics({ store: t.store, redis: connection, prefix: 'uj', log: silentLog })
+    server.pause()
+    try {
+      const text = await withDeadline(metrics.render(), 10_000)
+      for (const line of ['ujumbe_store_up 0', 'ujumbe_redis_up 1', 'ujumbe_workers 0']) expect(text).toContain(line)
+    } finally {
+      server.resume()
+      await metrics.close()
+      await closeRedis(connection)
+      await redis.close()
+    }
+    await waitFor(
+      'the server answers again',
+      async () =>
+        t.store.ping().then(
+          () => true,
+          () => false,
+        ),
+      30_000,
+      200,
+    )
   })
 
   test('a server that falls silent makes reads and writes fail in bounded time, and all is well when it is back', async () => {
