@@ -61,15 +61,18 @@ async function listLogs(directory: string): Promise<string[]> {
 async function putAside(path: string, maxBytes: number): Promise<number> {
   if ((await stat(path)).size < maxBytes) return 0
   const copy = `${path}.part`
-  // On a disk that is nearly full the copy may need the place of the oldest.
-  await rm(`${path}.${keptCount}`, { force: true })
   try {
     await copyFile(path, copy, constants.COPYFILE_EXCL)
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    const isAbandoned = code !== 'EEXIST' || Date.now() - (await stat(copy)).mtimeMs > abandonedMs
-    if (isAbandoned) await rm(copy, { force: true })
-    if (code !== 'EEXIST') throw error
+    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST'
+    const touchedAt = isThere ? ((await stat(copy).catch(() => null))?.mtimeMs ?? Date.now()) : 0
+    if (Date.now() - touchedAt > abandonedMs) await rm(copy, { force: true })
+    if (!isThere) throw error
+    return 0
+  }
+  // Another process may have been quicker, between the look at its size and the copy.
+  if ((await stat(copy)).size < maxBytes) {
+    await rm(copy)
     return 0
   }
   return swap(path, copy)

@@ -47,6 +47,16 @@ test('while a process writes, what is put aside stands in order and nothing of i
   expect(numbers.every((n, i) => i === 0 || n > (numbers[i - 1] ?? 0))).toBe(true)
 })
 
+test('of several that look at the same file one puts it aside', async () => {
+  await writeFile(path('.1'), 'before')
+  await writeFile(path(), 'x'.repeat(1_000_000))
+  const several = Array.from({ length: 8 }, () => keep(1_000))
+  await waitFor('it is empty', async () => (await stat(path())).size === 0)
+  await Promise.all(several.map((each) => each.close()))
+  expect(new Set(await readdir(directory))).toEqual(new Set(['', '.1', '.2'].map((suffix) => `api.log${suffix}`)))
+  expect([(await stat(path('.1'))).size, (await stat(path('.2'))).size]).toEqual([1_000_000, 6])
+})
+
 test('the newest four are kept, and the file goes on from nothing', async () => {
   const logs = keep(1_000)
   await appendFile(path(), 'small\n')
