@@ -35,6 +35,26 @@ describe.runIf(hasBrowser('how fresh the dashboard is'))('how fresh the dashboar
     expect(troubles).toEqual([])
   })
 
+  it('works in any number of windows side by side: those that were looked at last are live', async () => {
+    await makeSession(api, { displayName: 'Bakery' })
+    const { page: first, troubles } = await openPage(browser, api.url)
+    await signIn(first, api.adminKey)
+    for (let n = 2; n <= 9; n += 1) {
+      const page = await first.context().newPage()
+      await page.goto('/')
+      await page.getByRole('banner').getByText('Live').waitFor()
+      await page.getByRole('link', { name: 'Bakery' }).first().waitFor()
+    }
+    await first.getByRole('banner').getByText('Every 10 s').waitFor()
+    const { id } = await makeSession(api, { displayName: 'Made meanwhile' })
+    await first.evaluate('dispatchEvent(new Event("focus"))')
+    await first.getByRole('banner').getByText('Live').waitFor()
+    await first.getByRole('link', { name: 'Made meanwhile' }).click()
+    await first.waitForURL(`**/sessions/${id}`)
+    await first.getByRole('banner').getByText('Live').waitFor()
+    expect(troubles).toEqual([])
+  })
+
   it('shows what it has and what is wrong while the API is busy, and is not live then', async () => {
     const { id } = await makeSession(api, { displayName: 'Pharmacy' })
     const { page } = await openPage(browser, api.url)

@@ -3,6 +3,7 @@ import { signal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { isVisible } from './is-visible.ts'
 import type { LiveEvent } from './resources.ts'
+import { takeSlot } from './stream-slots.ts'
 
 /** `polling`: no stream, so what is shown may be some seconds old. */
 export const liveState = signal<'off' | 'connecting' | 'live' | 'polling'>('off')
@@ -27,36 +28,52 @@ export function useLive(
       return
     }
     let source: EventSource | undefined
+    let release: (() => void) | undefined
     let timer: ReturnType<typeof setTimeout> | undefined
     const take = (message: MessageEvent<string>) => {
       const event = parse(message.data)
       if (event) handlers.current.onEvent(event)
     }
+    const close = () => {
+      clearTimeout(timer)
+      source?.close()
+      release?.()
+      source = release = undefined
+    }
+    const poll = () => {
+      close()
+      hasMissed.current = true
+      liveState.value = 'polling'
+    }
     const open = () => {
+      clearTimeout(timer)
       liveState.value = 'connecting'
-      source = new EventSource(address)
-      source.addEventListener('open', () => {
+      release = takeSlot(poll)
+      const stream = new EventSource(address)
+      source = stream
+      stream.addEventListener('open', () => {
         liveState.value = 'live'
         // One that the browser itself has opened again goes on where it was.
         if (hasMissed.current) handlers.current.onGap()
         hasMissed.current = false
       })
-      source.addEventListener('error', () => {
+      stream.addEventListener('error', () => {
         // The browser tries again by itself unless the answer was no stream at all.
-        if (source?.readyState !== EventSource.CLOSED) {
+        if (stream.readyState !== EventSource.CLOSED) {
           liveState.value = 'connecting'
           return
         }
-        hasMissed.current = true
-        liveState.value = 'polling'
+        poll()
         timer = setTimeout(open, reopenMs)
       })
-      for (const type of ['message', ...wanted.split(',')]) source.addEventListener(type, take)
+      for (const type of ['message', ...wanted.split(',')]) stream.addEventListener(type, take)
     }
+    const onFocus = () => void (source === undefined && open())
     open()
+    addEventListener('focus', onFocus)
     return () => {
-      clearTimeout(timer)
-      source?.close()
+      removeEventListener('focus', onFocus)
+      close()
       liveState.value = 'off'
     }
   }, [address, wanted])
