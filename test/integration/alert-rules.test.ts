@@ -43,6 +43,30 @@ const cases: [alert: string, fires: boolean, what: string, series: Record<string
     { ujumbe_oldest_waiting_seconds: '0+60x60', 'ujumbe_message_sends_total{outcome="acked"}': '0+3x60' },
   ],
   [
+    'UjumbeSendsNotAcknowledged',
+    true,
+    'half of the sends stay without an acknowledgement',
+    { 'ujumbe_message_sends_total{outcome="unknown"}': '0+1x60', 'ujumbe_message_sends_total{outcome="acked"}': '0+1x60' },
+  ],
+  [
+    'UjumbeSendsNotAcknowledged',
+    false,
+    'the one send of a quiet hour was made again',
+    { 'ujumbe_message_sends_total{outcome="unknown"}': '0x43 1x20', 'ujumbe_message_sends_total{outcome="acked"}': '0x43 1x20' },
+  ],
+  [
+    'UjumbeSendsRejected',
+    true,
+    'every third message is refused',
+    { 'ujumbe_message_sends_total{outcome="rejected"}': '0+1x60', 'ujumbe_message_sends_total{outcome="acked"}': '0+2x60' },
+  ],
+  [
+    'UjumbeSendsRejected',
+    false,
+    'the one message of a quiet hour is refused',
+    { 'ujumbe_message_sends_total{outcome="rejected"}': '0x38 1x22', 'ujumbe_message_sends_total{outcome="acked"}': '7x60' },
+  ],
+  [
     'UjumbeWebhooksDead',
     true,
     'a burst from a worker that had none before',
@@ -90,6 +114,12 @@ const cases: [alert: string, fires: boolean, what: string, series: Record<string
     true,
     'nearly all of it is used',
     { ujumbe_redis_memory_bytes: '850x60', ujumbe_redis_memory_limit_bytes: '1000x60' },
+  ],
+  [
+    'UjumbeRedisMemory',
+    false,
+    'a Redis does not say how much it may use',
+    { ujumbe_redis_memory_bytes: '500x60', ujumbe_redis_memory_limit_bytes: '0x60' },
   ],
   [
     'UjumbeRedisMemory',
