@@ -19,6 +19,7 @@ test('a session that was given up is critical and stands above all that live, wh
   const reasons = [...disconnectRules, ownCauses.credentialsUnreadable]
     .filter(({ action }) => action === 'give_up' || action === 'logged_out' || action === 'conflict')
     .map(({ action, reason }) => ({ reason, status: action === 'logged_out' ? 'logged_out' : 'disconnected' }))
+    .concat({ reason: 'pairing_timed_out', status: 'disconnected' })
   expect(reasons.length).toBeGreaterThan(8)
   for (const { status, reason } of reasons) {
     for (const score of [0, 100, undefined]) {
@@ -30,23 +31,22 @@ test('a session that was given up is critical and stands above all that live, wh
   }
 })
 
-test('what somebody stopped, and what nobody has paired, is no emergency', () => {
+test('what somebody stopped, and what waits to be paired, is no emergency', () => {
   expect(filterOf(line('Off', 'disconnected', 'requested', 60))).toBe('stopped')
   expect(filterOf(line('Off', 'logged_out', 'requested', 0))).toBe('stopped')
   expect(filterOf(line('New', 'pending'))).toBe('unpaired')
   expect(filterOf(line('New', 'pairing', 'proxy_failed', 60))).toBe('unpaired')
-  expect(filterOf(line('New', 'disconnected', 'pairing_timed_out', 0))).toBe('unpaired')
 })
 
 test('the order is critical, recovering, to be paired, healthy, stopped, and by score within each', () => {
   const lines = [
     line('Stopped', 'disconnected', 'requested', 60),
     line('Healthy', 'connected', undefined, 100),
-    line('Nobody scanned', 'disconnected', 'pairing_timed_out', 0),
+    line('New', 'pairing', undefined, 60),
     line('Recovering', 'reconnecting', 'connection_lost', 70),
     line('Critical', 'reconnecting', 'temporarily_banned', 30),
     line('Banned', 'disconnected', 'banned', 0),
   ]
   const names = lines.toSorted(bySickness).map(({ displayName }) => displayName)
-  expect(names).toEqual(['Banned', 'Critical', 'Recovering', 'Nobody scanned', 'Healthy', 'Stopped'])
+  expect(names).toEqual(['Banned', 'Critical', 'Recovering', 'New', 'Healthy', 'Stopped'])
 })

@@ -15,10 +15,9 @@ const statusWords: Record<SessionStatus, { label: string; tone: Tone }> = {
 
 type Standing = Pick<Session, 'status'> & { statusReason?: string | undefined }
 
-/** It is off and does not come back by itself, and nobody wanted that: neither asked for, nor a pairing that nobody finished. */
+/** It is off, does not come back by itself, and nobody asked for that; the score and the alerts count it as critical. */
 export function isGivenUp({ status, statusReason }: Standing): boolean {
-  if (status !== 'disconnected' && status !== 'logged_out') return false
-  return statusReason !== 'requested' && statusReason !== 'pairing_timed_out'
+  return (status === 'disconnected' || status === 'logged_out') && statusReason !== 'requested'
 }
 
 export function statusOf(session: Standing): { label: string; tone: Tone } {

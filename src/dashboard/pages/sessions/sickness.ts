@@ -20,7 +20,7 @@ type Standing = Pick<SessionLine, 'status' | 'statusReason' | 'health'>
 export function filterOf({ status, statusReason, health }: Standing): Exclude<Filter, 'all'> {
   if (status === 'pending' || status === 'pairing') return 'unpaired'
   if (isGivenUp({ status, statusReason })) return 'critical'
-  if (status === 'disconnected' || status === 'logged_out') return statusReason === 'pairing_timed_out' ? 'unpaired' : 'stopped'
+  if (status === 'disconnected' || status === 'logged_out') return 'stopped'
   if (health) return health.level
   return status === 'reconnecting' ? 'recovering' : 'healthy'
 }
