@@ -8,7 +8,7 @@ import type { SessionRecord } from '../store/session-store.ts'
 import { countedLateMs } from './ack-times.ts'
 import { QueueForecast, type AppendedRow } from './forecast.ts'
 import type { QueuePlace } from './message-view.ts'
-import { dayStart, isNewContact, isOwn, isUnheard, paceOf, rampFactor } from './pacing.ts'
+import { dayStart, isNewContact, isOwn, isUnheard, paceOf, rampFactor, rampProgress } from './pacing.ts'
 import { readPace } from './pacing-script.ts'
 import { typicalTypingMs } from './typing-time.ts'
 
@@ -167,6 +167,7 @@ export class SessionForecasts {
       {
         now,
         pace,
+        aheadAt: (at) => pace.aheadMs * rampProgress(at, state.rampSince),
         intervalAt: (at) => Math.max(base * rampFactor(at, state.rampSince) + lateMs, fleetMs),
         busyMs: typingMs === 0 ? 0 : typingMs + unpacedMs,
         fullAt: state.fullAt ?? now,

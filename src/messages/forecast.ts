@@ -10,6 +10,8 @@ export interface ForecastStart {
   pace: Pace
   /** The interval as it will be then. */
   intervalAt: (at: number) => number
+  /** How far ahead of its slots the session may be then. */
+  aheadAt: (at: number) => number
   /** What one message takes itself: the next can leave no sooner. */
   busyMs: number
   /** When the session's allowance is whole again. */
@@ -166,8 +168,8 @@ export class QueueForecast {
   }
 
   #nextTurn(at: number, fullAt: number): number {
-    const { pace, fleetAt, intervalAt } = this.#start
-    return Math.max(at, fleetAt, fullAt - (pace.burst - 1) * intervalAt(at))
+    const { fleetAt, aheadAt } = this.#start
+    return Math.max(at, fleetAt, fullAt - aheadAt(at))
   }
 
   /** Later than `turn` while WhatsApp lets the session write to nobody new, and when the day has no room for one more stranger. */

@@ -11,6 +11,8 @@ export interface PacingRequest {
   /** With jitter; null: no limit. */
   intervalMs: number | null
   burst: number
+  /** How far ahead of its slots the session may be; when it is not given, as far as the burst goes. */
+  aheadMs?: number
   recipientMs: number | null
   /** Null: no limit, or the session has waited for its turn in the fleet already. */
   fleetIntervalMs: number | null
@@ -74,7 +76,7 @@ local function whole(ms) return string.format('%.0f', math.ceil(ms)) end
 `
 
 /**
- * `tat` is the time at which the allowance is whole again; a message may leave when that is at most (burst − 1) intervals ahead. It is never
+ * `tat` is the time at which the allowance is whole again; a message may leave when that is at most `ahead` ahead. It is never
  * further ahead than burst intervals, whatever clock or setting it was written under. Missing, it counts as "just sent", burst and all; and
  * `since` then says until when a recipient without a key may have lost it with the rest. A recipient's key names the message that it was
  * granted for: when others went first after all, that one does not wait for itself.
@@ -84,7 +86,7 @@ const reserveScript = defineScript(`${clock}
 local now = clock(ARGV[8])
 local id, interval, burst = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local recipientMs, fleetMs = tonumber(ARGV[4]), tonumber(ARGV[5])
-local ackedAgo, sentAgo = tonumber(ARGV[6]), tonumber(ARGV[7])
+local ackedAgo, sentAgo, ahead = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[9])
 local state = redis.call('HMGET', KEYS[1], 'tat', 'id', 'since')
 local tat, since = tonumber(state[1]), tonumber(state[3])
 if not tat or not since then
@@ -104,13 +106,13 @@ local function granted()
   redis.call('HSET', KEYS[1], 'tat', tat, 'id', id)
   redis.call('PEXPIRE', KEYS[1], ${keepMs})
   if recipientMs > 0 then close_recipient(id) end
-  return { 'granted', whole(math.max(0, tat - (burst - 1) * interval - now)) }
+  return { 'granted', whole(math.max(0, tat - ahead - now)) }
 end
 if state[2] == id then
   tat = math.max(tat, now - ${lagMs} + interval)
   return granted()
 end
-local wait = tat - (burst - 1) * interval - now
+local wait = tat - ahead - now
 if interval > 0 and wait > 0 then
   redis.call('HSET', KEYS[1], 'tat', tat)
   return { 'session', whole(wait) }
@@ -178,6 +180,7 @@ export async function reserve(
     previous?.ackedAgoMs ?? -1,
     previous?.sentAgoMs ?? -1,
     now,
+    request.aheadMs ?? (request.burst - 1) * (request.intervalMs ?? 0),
   ]
   const [kind, wait] = (await reserveScript(redis, keys, args)) as [
     'granted' | 'session' | 'recipient' | 'fleet' | 'fleet_full',

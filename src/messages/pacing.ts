@@ -27,6 +27,8 @@ export interface Pace {
   /** Milliseconds between two messages of the session, without jitter; null: no limit. */
   intervalMs: number | null
   burst: number
+  /** How far ahead of its slots the session may be: what the burst allows, and after a reconnect a growing share of it. */
+  aheadMs: number
   /** Between two messages to one recipient; null: no limit. */
   recipientMs: number | null
   newContactsPerDay: SessionSettings['newContactsPerDay']
@@ -38,13 +40,13 @@ type PacedSession = Pick<SessionRecord, 'settings' | 'health' | 'restriction'>
 
 /** `connectedAt`: when it was connected again after it had been away; null on a first connection. */
 export function paceOf({ settings, health, restriction }: PacedSession, now: number, connectedAt: number | null): Pace {
-  const { messagesPerMinute, burst, perRecipientSeconds, newContactsPerDay } = settings
+  const { messagesPerMinute, perRecipientSeconds, newContactsPerDay } = settings
+  const burst = settings.burst ?? 1
+  const fullMs = messagesPerMinute === null ? null : (minuteMs / (usedShare * messagesPerMinute)) * healthFactor(health)
   return {
-    intervalMs:
-      messagesPerMinute === null
-        ? null
-        : (minuteMs / (usedShare * messagesPerMinute)) * healthFactor(health) * rampFactor(now, connectedAt),
-    burst: burst ?? 1,
+    intervalMs: fullMs === null ? null : fullMs * rampFactor(now, connectedAt),
+    burst,
+    aheadMs: (burst - 1) * (fullMs ?? 0) * rampProgress(now, connectedAt),
     recipientMs: perRecipientSeconds === null ? null : perRecipientSeconds * 1_000,
     newContactsPerDay,
     restrictedUntil: restriction?.until ?? 0,
@@ -57,9 +59,12 @@ function healthFactor(health: SessionRecord['health']): number {
 }
 
 export function rampFactor(now: number, connectedAt: number | null): number {
-  if (connectedAt === null) return 1
-  const progress = Math.min(1, Math.max(0, (now - connectedAt) / rampMs))
-  return 1 / (rampFrom + (1 - rampFrom) * progress)
+  return 1 / (rampFrom + (1 - rampFrom) * rampProgress(now, connectedAt))
+}
+
+/** 0 at a reconnect, 1 when it does not matter any more. */
+export function rampProgress(now: number, connectedAt: number | null): number {
+  return connectedAt === null ? 1 : Math.min(1, Math.max(0, (now - connectedAt) / rampMs))
 }
 
 /** From the message id, so that every try and every test gets the same: −1 to 1. */

@@ -146,7 +146,8 @@ export class SessionPacer {
 
   #pace(now: number): Pace {
     const session = this.#session
-    if (!session) return { intervalMs: null, burst: 1, recipientMs: null, newContactsPerDay: null, restrictedUntil: 0 }
+    if (!session)
+      return { intervalMs: null, burst: 1, aheadMs: 0, recipientMs: null, newContactsPerDay: null, restrictedUntil: 0 }
     const pace = paceOf(session, now, this.#reconnectedAt)
     return { ...pace, restrictedUntil: Math.max(pace.restrictedUntil, this.#restrictedUntil) }
   }
@@ -241,6 +242,7 @@ export class SessionPacer {
       recipient,
       intervalMs: pace.intervalMs === null ? null : jittered(pace.intervalMs, id),
       burst: pace.burst,
+      aheadMs: pace.aheadMs,
       recipientMs: pace.recipientMs,
       fleetIntervalMs: this.#fleetIntervalMs(),
       previous: sentBefore && this.#previousRecipient !== null ? { recipient: this.#previousRecipient, ...sentBefore } : null,

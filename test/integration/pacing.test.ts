@@ -84,6 +84,20 @@ test('after a reconnect it begins slowly, and a session that recovers sends at h
   expect((half.times.at(-1) ?? 0) - halfAt).toBeGreaterThan(10 * 100 - 210)
 })
 
+test('a burst that is allowed does not leave at once after a reconnect', async () => {
+  await rig.configure({ messagesPerMinute: 600, burst: 10 })
+  const { drain } = await rig.hold(1)
+  drain.attach(timed().client)
+  await rig.allReach('sent', await acceptTo(rig, [0]))
+  await drain.detach()
+  const startedAt = performance.now()
+  const { client, times } = timed()
+  drain.attach(client, true)
+  await rig.allReach('sent', await acceptTo(rig, [1, 2, 3, 4, 5]))
+  // At a quarter of the rate, less what a slot may be used late and what of the burst is allowed again within that time.
+  expect((times[4] ?? 0) - startedAt).toBeGreaterThan(4 * 390 - 210 - 50)
+})
+
 test('the fleet’s limit holds for all sessions together', async () => {
   const other = await openSendRig(server, {}, rig.prefix)
   try {

@@ -10,8 +10,9 @@ const midnight = Date.UTC(2026, 10, 24)
 function start(changes: Partial<ForecastStart> = {}, pace: Partial<ForecastStart['pace']> = {}): ForecastStart {
   return {
     now,
-    pace: { intervalMs: 1_000, burst: 1, recipientMs: null, newContactsPerDay: null, restrictedUntil: 0, ...pace },
+    pace: { intervalMs: 1_000, burst: 1, aheadMs: 0, recipientMs: null, newContactsPerDay: null, restrictedUntil: 0, ...pace },
     intervalAt: () => pace.intervalMs ?? 1_000,
+    aheadAt: () => ((pace.burst ?? 1) - 1) * (pace.intervalMs ?? 1_000),
     busyMs: 0,
     fullAt: now,
     fleetAt: 0,

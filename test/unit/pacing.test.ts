@@ -26,6 +26,7 @@ test('null switches each limit off', () => {
   expect(paceOf(session, now, null)).toEqual({
     intervalMs: null,
     burst: 1,
+    aheadMs: 0,
     recipientMs: null,
     newContactsPerDay: null,
     restrictedUntil: 0,
@@ -63,6 +64,15 @@ test('jitter follows from the message and never reaches below the rate', () => {
   expect(Math.min(...intervals)).toBeGreaterThan(996)
   expect(Math.max(...intervals)).toBeLessThan(1_004)
   expect(new Set(intervals).size).toBeGreaterThan(490)
+})
+
+test('after a reconnect there is no burst at once, and all of it within a minute', () => {
+  const bursting = { ...session, settings: { ...session.settings, messagesPerMinute: 60, burst: 11 } }
+  const aheadAfter = (ms: number) => paceOf(bursting, now + ms, now).aheadMs
+  expect(aheadAfter(0)).toBe(0)
+  expect(aheadAfter(60_000)).toBeCloseTo(10 * (60_000 / (0.985 * 60)))
+  expect(aheadAfter(30_000)).toBeCloseTo(aheadAfter(60_000) / 2)
+  expect(paceOf(bursting, now, null).aheadMs).toBe(aheadAfter(60_000))
 })
 
 test('the warm-up begins with 20 strangers a day and reaches 200 after 14 days', () => {
