@@ -1,5 +1,5 @@
 // The event log for readers that come back, and replays over it: nothing is missed unnoticed, no step is taken twice.
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { newId } from '../../src/platform/id.ts'
 import type { EventType, NewDelivery } from '../../src/store/event-store.ts'
 import type { ReplayRecord } from '../../src/store/replay-store.ts'
@@ -145,6 +145,69 @@ describeStores('event log', (t) => {
     }
     expect(await Promise.all([after(0), after(between), after(Date.now() + 1_000)])).toEqual([7, 4, 0])
     expect(await Promise.all([after(0, a), after(between, a), after(Date.now() + 1_000, a)])).toEqual([5, 2, 0])
+  })
+})
+
+describeStores('a place before a time, where clocks were wrong', (t) => {
+  const minute = 60_000
+  const now = Date.now()
+  /** Events of the fleet in the order of the log, each session's at the time that its clock showed. */
+  const write = async (stretches: [count: number, minutes: number][]) => {
+    const sessions = new Map<number, string>()
+    for (const [count, minutes] of stretches) {
+      const sessionId = sessions.get(minutes) ?? (await createHeldSession(t.store))
+      sessions.set(minutes, sessionId)
+      vi.useFakeTimers({ toFake: ['Date'], now: now + minutes * minute })
+      try {
+        for (let left = count; left > 0; left -= 50) {
+          const drafts = Array.from({ length: Math.min(50, left) }, () => ({ type: 'message.sent' as const, data: {} }))
+          await t.store.events.append(sessionId, drafts)
+        }
+        await t.store.events.newestPlace() // where places are given later, now
+      } finally {
+        vi.useRealTimers()
+      }
+    }
+  }
+  const missedOf = async (at: number) => {
+    const all = await t.store.events.read({ limit: 2_000 })
+    const wanted = all.events.filter((event) => event.at >= at)
+    const found = await t.store.events.read({ after: await t.store.events.placeBefore(at), limit: 2_000 })
+    const ids = new Set(found.events.map(({ id }) => id))
+    return { wanted: wanted.length, missed: wanted.filter(({ id }) => !ids.has(id)).length, read: found.events.length }
+  }
+
+  test('has what a clock that ran ahead has dated later behind it', async () => {
+    await write([
+      [50, -60],
+      [5, 30],
+      [100, -50],
+      [100, -10],
+    ])
+    expect(await missedOf(now - 20 * minute)).toMatchObject({ wanted: 105, missed: 0 })
+  })
+
+  test('loses nothing to a stretch of a clock that was behind', async () => {
+    await write([
+      [50, -60],
+      [100, -30],
+      [300, -45],
+      [50, -10],
+    ])
+    const { wanted, missed, read } = await missedOf(now - 40 * minute)
+    expect({ wanted, missed }).toEqual({ wanted: 150, missed: 0 })
+    expect(read).toBe(450)
+  })
+
+  test('loses nothing to a machine whose clock is behind all the time', async () => {
+    await write([
+      [60, -60],
+      ...Array.from({ length: 20 }, (): [number, number][] => [
+        [3, -30],
+        [4, -90],
+      ]).flat(),
+    ])
+    expect(await missedOf(now - 40 * minute)).toEqual({ wanted: 60, missed: 0, read: 140 })
   })
 })
 

@@ -2,6 +2,7 @@
 import { aheadOfLog, badCursor } from '../cursor.ts'
 import type { EventRecord, EventStore, EventType, LogPage } from '../event-store.ts'
 import { pageOfLog, placeSteps } from '../log-page.ts'
+import { placeBeforeTime, type DatedLog } from '../place-before.ts'
 import type { MongoDatabase } from './database.ts'
 import { placesId, type EventPlaces } from './event-places.ts'
 import type { EventDoc } from './schemas.ts'
@@ -60,6 +61,25 @@ export function createEventLog(db: MongoDatabase, places: EventPlaces): Pick<Eve
     return { events: rows.map(toEvent), ...page }
   }
 
+  const datedLog = (sessionId: string | undefined): DatedLog => {
+    const field = sessionId === undefined ? 'place' : 'sequence'
+    const ask = async (bounds: { $gte: number } | { $lt: number; $gt: number }, order: 1 | -1, limit: number) =>
+      db.read(async () => {
+        const filter = { ...(sessionId === undefined ? {} : { sessionId }), [field]: bounds }
+        const found = await events
+          .find(filter, { place: 1, sequence: 1, at: 1 })
+          .sort({ [field]: order })
+          .limit(limit)
+          .lean()
+        return found.map((event) => ({ place: event[field] ?? 0, at: event.at }))
+      })
+    return {
+      newest: async () => db.read(() => newest(sessionId)),
+      from: async (from, limit) => ask({ $gte: from }, 1, limit),
+      before: async (end, limit) => ask({ $lt: end, $gt: 0 }, -1, limit),
+    }
+  }
+
   return {
     read: async (query) => {
       if (query.sessionId === undefined) await places.giveAll()
@@ -73,31 +93,7 @@ export function createEventLog(db: MongoDatabase, places: EventPlaces): Pick<Eve
 
     placeBefore: async (at, sessionId) => {
       if (sessionId === undefined) await places.giveAll()
-      return db.read(async () => {
-        if (sessionId === undefined) {
-          const before = await events
-            .findOne({ at: { $lt: at }, place: { $gt: 0 } }, { place: 1 })
-            .sort({ at: -1, place: -1 })
-            .lean()
-          return String(before?.place ?? 0)
-        }
-        // By halving: a search backwards would read everything that came since.
-        const from = (sequence: number) =>
-          events
-            .findOne({ sessionId, sequence: { $gte: sequence } }, { sequence: 1, at: 1 })
-            .sort({ sequence: 1 })
-            .lean()
-        let low = (await from(0))?.sequence
-        let high = (await newest(sessionId)) + 1
-        if (low === undefined) return String(high - 1)
-        while (low < high) {
-          const middle = Math.floor((low + high) / 2)
-          const found = await from(middle)
-          if (found && found.at < at) low = middle + 1
-          else high = middle
-        }
-        return String(low - 1)
-      })
+      return String(await placeBeforeTime(datedLog(sessionId), at))
     },
   }
 }

@@ -2,6 +2,7 @@
 import { aheadOfLog, badCursor } from '../cursor.ts'
 import type { EventRecord, EventType, LogPage } from '../event-store.ts'
 import { pageOfLog, placeSteps } from '../log-page.ts'
+import type { DatedLog } from '../place-before.ts'
 import type { SqliteDatabase } from './database.ts'
 
 type Row = Record<string, unknown>
@@ -37,28 +38,20 @@ export function newestOf(db: SqliteDatabase, sessionId: string | undefined): num
   return Number(db.sql('SELECT event_sequence AS n FROM session_counters WHERE session_id = ?').get(sessionId)?.['n'] ?? 0)
 }
 
-/** Must run inside `read`. By halving: times rise with the log, but for what clocks and waiting writers shift. */
-export function placeBefore(db: SqliteDatabase, at: number, sessionId: string | undefined): number {
-  const edges =
-    sessionId === undefined
-      ? db.sql('SELECT min(n) AS low, max(n) AS high FROM events').get()
-      : db.sql('SELECT min(sequence) AS low, max(sequence) AS high FROM events WHERE session_id = ?').get(sessionId)
-  if (typeof edges?.['low'] !== 'number') return newestOf(db, sessionId)
-  let low = edges['low']
-  let high = (edges['high'] as number) + 1
-  const timeAt = (place: number): unknown =>
-    sessionId === undefined
-      ? db.sql('SELECT at FROM events WHERE n >= ? ORDER BY n LIMIT 1').get(place)?.['at']
-      : db.sql('SELECT at FROM events WHERE session_id = ? AND sequence >= ? ORDER BY sequence LIMIT 1').get(sessionId, place)?.[
-          'at'
-        ]
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2)
-    const found = timeAt(middle)
-    if (typeof found === 'number' && found < at) low = middle + 1
-    else high = middle
+/** Of the whole log, or of a session by its sequences. */
+export function datedLog(db: SqliteDatabase, sessionId: string | undefined): DatedLog {
+  const [place, where, owner] =
+    sessionId === undefined ? (['n', '', []] as const) : (['sequence', 'session_id = ? AND', [sessionId]] as const)
+  const ask = async (condition: string, from: number, limit: number) =>
+    db.read(() => {
+      const rows = db.sql(`SELECT ${place} AS place, at FROM events WHERE ${where} ${place} ${condition} LIMIT ?`)
+      return rows.all(...owner, from, limit).map((row) => ({ place: row['place'] as number, at: row['at'] as number }))
+    })
+  return {
+    newest: async () => db.read(() => newestOf(db, sessionId)),
+    from: async (from, limit) => ask(`>= ? ORDER BY ${place}`, from, limit),
+    before: async (end, limit) => ask(`< ? ORDER BY ${place} DESC`, end, limit),
   }
-  return low - 1
 }
 
 /** Retention has removed everything up to this row number. */

@@ -2,7 +2,8 @@
 import { badCursor } from '../cursor.ts'
 import type { EventStore } from '../event-store.ts'
 import type { SqliteDatabase } from './database.ts'
-import { newestOf, placeBefore, readLog, rowsOfFleet, rowsOfSession, toEvent } from './event-log.ts'
+import { datedLog, newestOf, readLog, rowsOfFleet, rowsOfSession, toEvent } from './event-log.ts'
+import { placeBeforeTime } from '../place-before.ts'
 import { publish } from './outbox.ts'
 
 export function createEvents(db: SqliteDatabase): EventStore {
@@ -38,7 +39,7 @@ export function createEvents(db: SqliteDatabase): EventStore {
 
     newestPlace: (sessionId) => db.read(() => String(newestOf(db, sessionId))),
 
-    placeBefore: (at, sessionId) => db.read(() => String(placeBefore(db, at, sessionId))),
+    placeBefore: async (at, sessionId) => String(await placeBeforeTime(datedLog(db, sessionId), at)),
   }
 }
 
