@@ -129,7 +129,7 @@ export const pageRoutes: Route[] = [
     method: 'post',
     path: '/sign-out',
     summary: 'End the sign-in',
-    answers: { 303: { description: 'The cookie is gone.' } },
+    answers: { 303: { description: 'The sign-in has ended, and the cookie is gone.' } },
     errors: ['cross_origin'],
     async handle(deps, request) {
       if (originOf(request.headers) === 'foreign') throw new AppError('cross_origin')
