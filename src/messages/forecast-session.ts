@@ -1,7 +1,6 @@
 // Position and expected time of leaving for the messages that the API shows, from the queue of their session and its pace.
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
-import { monotonicMs } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { MessageRecord, MessageStore } from '../store/message-store.ts'
 import type { SessionRecord } from '../store/session-store.ts'
@@ -33,19 +32,32 @@ const maxAgeMs = 5_000
 const unpacedMs = 50
 
 /** Nothing is kept back for being new to them. */
-const known = { isNewContact: false, isUnheard: false }
+const notNew = { isNewContact: false, isUnheard: false }
 
 interface Known {
   forecast: QueueForecast
   madeAt: number
-  until: number
   settings: string
+}
+
+/** Of all forecasts together: 10,000 rows take 2.8 MB. */
+const maxKeptRows = 200_000
+
+/** Each is dropped when its age is over, and before that when all together become too large. */
+export function createForecastCache(): LRUCache<string, Known> {
+  const sizeCalculation = ({ forecast }: Known) => 1 + forecast.byId.size
+  return new LRUCache({ max: 1_000, maxSize: maxKeptRows, sizeCalculation, ttl: maxAgeMs, ttlAutopurge: true })
+}
+
+/** Milliseconds. */
+export function ageOf(forecast: QueueForecast): number {
+  return Math.ceil(Math.min(forecast.byId.size * agePerRowMs, maxAgeMs))
 }
 
 /** One per process. Nothing of it waits long: without Redis or the store there is no forecast, and the answer says null. */
 export class SessionForecasts {
   readonly #deps: ForecastDeps
-  readonly #known = new LRUCache<string, Known>({ max: 1_000 })
+  readonly #known = createForecastCache()
 
   constructor(deps: ForecastDeps) {
     this.#deps = deps
@@ -137,13 +149,14 @@ export class SessionForecasts {
   async #fresh(session: SessionRecord, queued: readonly MessageRecord[]): Promise<QueueForecast> {
     const settings = JSON.stringify([session.settings, session.health?.level, session.restriction, session.status])
     const known = this.#known.get(session.id)
-    if (known && known.until > monotonicMs() && known.settings === settings) {
+    if (known?.settings === settings) {
       if (queued.every(({ id, createdAt }) => known.forecast.byId.has(id) || createdAt >= known.madeAt)) return known.forecast
     }
     const madeAt = Date.now()
     const forecast = await this.#play(session, madeAt, session.settings.typing ? typicalTypingMs(queued) : 0)
-    const ageMs = Math.min(forecast.byId.size * agePerRowMs, maxAgeMs)
-    this.#known.set(session.id, { forecast, madeAt, until: monotonicMs() + ageMs, settings })
+    const ttl = ageOf(forecast)
+    if (ttl > 0) this.#known.set(session.id, { forecast, madeAt, settings }, { ttl })
+    else this.#known.delete(session.id)
     return forecast
   }
 
@@ -175,13 +188,13 @@ export class SessionForecasts {
         recipientFreeAt: new Map(recipients.map((recipient, i) => [recipient, state.recipientNextAt[i] ?? 0])),
         strangers,
       },
-      rows.map((row) => (isOwn(session, row.recipient) ? { ...row, ...known } : row)),
+      rows.map((row) => (isOwn(session, row.recipient) ? { ...row, ...notNew } : row)),
     )
   }
 
   async #asQueued(session: SessionRecord, { id, priority, recipient }: MessageRecord): Promise<AppendedRow> {
     const facts = await this.#deps.messages.pacingFacts(session.id, id)
-    if (!facts || isOwn(session, recipient)) return { id, priority, recipient, ...known }
+    if (!facts || isOwn(session, recipient)) return { id, priority, recipient, ...notNew }
     return { id, priority, recipient, isNewContact: isNewContact(facts), isUnheard: isUnheard(facts) }
   }
 }

@@ -1,8 +1,10 @@
 // Playing a queue forward: whom the pace lets go when, and in which order.
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { ageOf, createForecastCache } from '../../src/messages/forecast-session.ts'
 import { QueueForecast, type ForecastStart } from '../../src/messages/forecast.ts'
 import { lanes, type QueuedMessage } from '../../src/store/message-store.ts'
+import { waitFor } from '../support/wait.ts'
 
 const now = Date.UTC(2026, 10, 23, 8)
 const midnight = Date.UTC(2026, 10, 24)
@@ -127,6 +129,16 @@ test('one that is accepted later stands at the end of its lane', () => {
     position: 0,
     sendAt: now + 400,
   })
+})
+
+test('forecasts are kept for a moment, and never more of them than memory allows', async () => {
+  const cache = createForecastCache()
+  const rows = Array.from({ length: 500 }, (_, n) => row(n, `r${n}`))
+  const forecast = new QueueForecast(start(), rows)
+  for (let n = 0; n < 500; n += 1) cache.set(`ses_${n}`, { forecast, madeAt: now, settings: '' }, { ttl: ageOf(forecast) })
+  expect(cache.size).toBeLessThan(400)
+  expect(cache.size).toBeGreaterThan(300)
+  await waitFor('all are too old', () => cache.size === 0)
 })
 
 test('every message gets a time, never two closer than the interval, nobody before their time, each recipient in order', () => {
