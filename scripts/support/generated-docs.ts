@@ -84,6 +84,8 @@ whenever the score or its strongest reason changes, and at least every five minu
 minutes, those older than a day to one an hour, and after seven days they are removed. What remains of several is the worst of them.
 
 Delivery rate and acknowledgement times come from the messages acknowledged last (100 for the score, 1,000 for the signals shown).
+Notes of connections and reconnects are in Redis, the newest of each session; what happened between two samples is counted in the later one, so
+that uptime and reconnects of a window, and the score, stand when Redis has lost or dropped its notes.
 `
 }
 

@@ -5,7 +5,7 @@ import { readTraffic } from '../sessions/traffic-report.ts'
 import type { SessionRecord } from '../store/session-store.ts'
 import type { SessionFacts } from './signals.ts'
 
-type Heard = Pick<SessionFacts, 'isHeld' | 'heardAt' | 'unheardSince'>
+export type Heard = Pick<SessionFacts, 'isHeld' | 'heardAt' | 'unheardSince'>
 
 interface HeartbeatDeps {
   redis: Redis
@@ -57,7 +57,11 @@ export class Heartbeats {
     if (status !== 'connected') return { isHeld: this.#hasWorkers, heardAt: null, unheardSince: null }
     const heardAt = this.#heardAt.get(id) ?? connectedJustNow(session, this.#now)
     if (heardAt !== null) return { isHeld: true, heardAt, unheardSince: null }
-    const unheardSince = this.#before.get(id) ?? this.#now
+    return this.unheard(id, this.#before.get(id) ?? this.#now)
+  }
+
+  /** For one of whom something else tells since when: Redis may have forgotten it. */
+  unheard(id: string, unheardSince: number): Heard {
     this.#unheard.set(id, unheardSince)
     return { isHeld: false, heardAt: null, unheardSince }
   }

@@ -2,15 +2,23 @@
 import type { Redis } from 'ioredis'
 import { isoTime } from '../platform/clock.ts'
 import { readFleetWait } from '../messages/pacing-script.ts'
-import { readConnectionHistories, type ConnectionChange } from '../sessions/connection-history.ts'
+import {
+  droppedUntil,
+  readConnectionHistories,
+  readHistorySince,
+  type ConnectionChange,
+  type ConnectionHistory,
+} from '../sessions/connection-history.ts'
 import { readLiveSession } from '../sessions/live-session.ts'
 import { unheardKey } from '../sessions/session-keys.ts'
+import type { HealthSample } from '../store/health-store.ts'
 import type { SessionRecord } from '../store/session-store.ts'
 import type { Store } from '../store/store.ts'
 import { ackedLimit, lastAcked } from './acked-cache.ts'
 import { connectedJustNow } from './heartbeats.ts'
 import { connectionPeriods } from './connected-time.ts'
 import { levelOf, scoreOf, type HealthReason } from './score.ts'
+import { sampledPast } from './sample-counts.ts'
 import { scoreWindowMs } from './score-sessions.ts'
 import { connectionWindow, isFleetBound, signalsOf, type HealthSignals, type SessionFacts } from './signals.ts'
 import { trafficOf } from './traffic-count.ts'
@@ -48,10 +56,8 @@ const mostSamples = 1_000
 export async function readHealth(deps: HealthDeps, session: SessionRecord, window: HealthWindow): Promise<HealthView> {
   const now = Date.now()
   const windowMs = healthWindows[window]
-  const [facts, samples] = await Promise.all([
-    readFacts(deps, session, now),
-    deps.store.health.list(session.id, now - windowMs, mostSamples),
-  ])
+  const samples = await deps.store.health.list(session.id, now - windowMs, mostSamples)
+  const facts = await readFacts(deps, session, samples, now)
   const recent = signalsOf({ ...facts, acked: facts.acked.slice(0, ackedLimit) })
   const { score, reasons } = scoreOf(recent)
   const { recentReconnects: _, ...signals } = windowMs === scoreWindowMs ? recent : signalsOf({ ...facts, windowMs })
@@ -73,15 +79,22 @@ export async function readHealth(deps: HealthDeps, session: SessionRecord, windo
   }
 }
 
-async function readFacts({ store, redis, prefix }: HealthDeps, session: SessionRecord, now: number): Promise<SessionFacts> {
+async function readFacts(
+  { store, redis, prefix }: HealthDeps,
+  session: SessionRecord,
+  samples: readonly HealthSample[],
+  now: number,
+): Promise<SessionFacts> {
   const deps = { redis, prefix }
-  const [live, [history], { work, acked }, unheardAt, fleetWaitMs] = await Promise.all([
+  const [live, [history], { work, acked }, unheardAt, fleetWaitMs, historySince] = await Promise.all([
     readLiveSession(deps, session.id),
     readConnectionHistories(deps, [session.id]),
     readMessages(store, session.id, now),
     redis.hget(unheardKey(prefix), session.id),
     readFleetWait(redis, prefix),
+    readHistorySince(deps),
   ])
+  const forgottenUntil = Math.max(historySince ?? 0, history ? sampledUntil(history, samples) : 0)
   const heardAt = live.holder === null ? null : (live.lastTrafficAt ?? connectedJustNow(session, now))
   const isUnheard = session.status === 'connected' && heardAt === null
   return {
@@ -92,10 +105,17 @@ async function readFacts({ store, redis, prefix }: HealthDeps, session: SessionR
     unheardSince: isUnheard ? Number(unheardAt ?? now) : null,
     heardAt,
     history: { reconnects: [], actions: [], ...history, changes: knownChanges(session, history?.changes ?? []) },
+    past: forgottenUntil > 0 ? sampledPast(samples, forgottenUntil) : null,
     work,
     acked,
     fleetBoundAt: isFleetBound(fleetWaitMs) ? now : null,
   }
+}
+
+/** Of what the lists have dropped the samples know, up to the first one that was made since. */
+function sampledUntil(history: ConnectionHistory, samples: readonly HealthSample[]): number {
+  const dropped = droppedUntil(history)
+  return samples.find(({ at }) => dropped !== null && at >= dropped)?.at ?? dropped ?? 0
 }
 
 async function readMessages(

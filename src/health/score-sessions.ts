@@ -1,8 +1,9 @@
 // The health tick: walks all sessions in pages, scores each, keeps what changed and tells of new levels. It explains; it never acts.
 import type { Redis } from 'ioredis'
+import { LRUCache } from 'lru-cache'
 import { readFleetWait } from '../messages/pacing-script.ts'
 import type { Log } from '../platform/log.ts'
-import { listTroubled, type ConnectionHistory } from '../sessions/connection-history.ts'
+import { keepHistorySince, listTroubled, type ConnectionHistory } from '../sessions/connection-history.ts'
 import { describeHealth, describeNothing } from '../sessions/session-events.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
 import type { HealthSample } from '../store/health-store.ts'
@@ -10,9 +11,10 @@ import type { SessionRecord } from '../store/session-store.ts'
 import type { Store } from '../store/store.ts'
 import { AckedCache } from './acked-cache.ts'
 import { ConnectionCache } from './connection-cache.ts'
-import { Heartbeats } from './heartbeats.ts'
+import { Heartbeats, type Heard } from './heartbeats.ts'
 import { levelOf, scoreOf } from './score.ts'
-import { isFleetBound, signalsOf, type HealthSignals } from './signals.ts'
+import { countsSince, sampledPast, type SampledPast } from './sample-counts.ts'
+import { isFleetBound, signalsOf, type SessionFacts } from './signals.ts'
 import { thinned } from './thin-history.ts'
 import { TrafficCount } from './traffic-count.ts'
 
@@ -31,7 +33,16 @@ const leastGapMs = 15_000
 const mostGapMs = 300_000
 const thinEveryMs = 3_600_000
 const mostSamples = 2_000
+const justNowMs = 60_000
 const noHistory: ConnectionHistory = { changes: [], reconnects: [], actions: [] }
+
+interface Tick {
+  now: number
+  heartbeats: Heartbeats
+  troubled: ReadonlyMap<string, number>
+  /** What was noted before is forgotten. */
+  knownSince: number
+}
 
 interface Scored {
   session: SessionRecord
@@ -46,6 +57,7 @@ export class SessionScorer {
   readonly #acked: AckedCache
   readonly #traffic: TrafficCount
   readonly #connections: ConnectionCache
+  readonly #pasts = new LRUCache<string, SampledPast>({ max: 5_000 })
   #fleetBoundAt: number | null = null
   #thinnedTo = ''
   #thinStartedAt = 0
@@ -64,11 +76,12 @@ export class SessionScorer {
     const heartbeats = await Heartbeats.read(this.#deps, now)
     const troubled = await listTroubled(this.#deps, now - scoreWindowMs)
     if (isFleetBound(await readFleetWait(this.#deps.redis, this.#deps.prefix))) this.#fleetBoundAt = now
+    const knownSince = await keepHistorySince(this.#deps, now)
     let count = 0
     let cursor: string | null | undefined
     while (cursor !== null && !signal.aborted) {
       const page = await store.sessions.list({ limit: pageSize, ...(cursor === undefined ? {} : { cursor }) })
-      await this.#scorePage(page.data, { now, heartbeats, troubled })
+      await this.#scorePage(page.data, { now, heartbeats, troubled, knownSince })
       count += page.data.length
       cursor = page.nextCursor
     }
@@ -77,11 +90,9 @@ export class SessionScorer {
     return count
   }
 
-  async #scorePage(
-    sessions: readonly SessionRecord[],
-    { now, heartbeats, troubled }: { now: number; heartbeats: Heartbeats; troubled: ReadonlyMap<string, number> },
-  ): Promise<void> {
+  async #scorePage(sessions: readonly SessionRecord[], tick: Tick): Promise<void> {
     const { store } = this.#deps
+    const { now, troubled } = tick
     // A session that never was connected is neither well nor ill; it is somebody's to pair.
     const known = sessions.filter(({ lastConnectedAt }) => lastConnectedAt !== null)
     const newest = new Map(
@@ -99,20 +110,42 @@ export class SessionScorer {
     for (const session of known) {
       const work = works.get(session.id)
       if (!work) continue
-      const signals = signalsOf({
+      const facts: SessionFacts = {
         now,
         windowMs: scoreWindowMs,
         session,
-        ...heartbeats.of(session),
+        ...(await this.#heard(session, tick)),
         history: histories.get(session.id) ?? quietHistory(session, now),
+        past: await this.#past(session, tick),
         work,
         acked: await this.#acked.of(session.id, work, now),
         fleetBoundAt: this.#fleetBoundAt,
-      })
-      const scored = { ...score(session, signals, histories.get(session.id) ?? noHistory, now), revision: work.revision }
+      }
+      const scored = { ...score(session, facts, histories.get(session.id) ?? noHistory), revision: work.revision }
       if (isDue(scored)) due.push(scored)
     }
     await this.#keep(due)
+  }
+
+  /** Redis was emptied a moment ago: since when nobody reports a session stands in its last sample. */
+  async #heard(session: SessionRecord, { heartbeats, knownSince, now }: Tick): Promise<Heard> {
+    const { id, health } = session
+    const heard = heartbeats.of(session)
+    const isNew = heard.unheardSince === now && health?.reason?.code === 'not_connected'
+    if (!isNew || now - knownSince > justNowMs) return heard
+    const latest = await this.#deps.store.health.latest(id)
+    const lostSeconds = latest?.signals['notConnectedSeconds']
+    return latest && typeof lostSeconds === 'number' ? heartbeats.unheard(id, latest.at - lostSeconds * 1_000) : heard
+  }
+
+  /** Redis was emptied within the hour: who was ill is not well for that. */
+  async #past({ id, health }: SessionRecord, { knownSince, now }: Tick): Promise<SampledPast | null> {
+    if (knownSince <= now - scoreWindowMs || health === null || health.score === 100) return null
+    const known = this.#pasts.get(id)
+    if (known?.until === knownSince) return known
+    const past = sampledPast(await this.#deps.store.health.list(id, knownSince - scoreWindowMs, mostSamples), knownSince)
+    this.#pasts.set(id, past)
+    return past
   }
 
   async #keep(due: readonly Scored[]): Promise<void> {
@@ -160,21 +193,18 @@ async function redisNow(redis: Redis): Promise<number> {
   return Math.floor(Number(seconds) * 1_000 + Number(micros) / 1_000)
 }
 
-function score(
-  session: SessionRecord,
-  signals: HealthSignals,
-  { actions }: ConnectionHistory,
-  now: number,
-): Omit<Scored, 'revision'> {
+function score(session: SessionRecord, facts: SessionFacts, { actions }: ConnectionHistory): Omit<Scored, 'revision'> {
+  const { now } = facts
+  const signals = signalsOf(facts)
   const { score, reasons } = scoreOf(signals)
-  const since = session.health?.at ?? 0
+  const since = session.health?.at ?? session.createdAt
   const sample: HealthSample = {
     sessionId: session.id,
     at: now,
     score,
     level: levelOf(score, session.health?.level ?? null),
     reasons,
-    signals: { ...signals },
+    signals: { ...signals, ...countsSince(facts, since) },
     actions: actions
       .filter(({ at, notedAt = at }) => notedAt > since && notedAt <= now)
       .map(({ action, reason }) => ({ action, reason })),

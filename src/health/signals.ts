@@ -3,6 +3,7 @@ import type { ConnectionHistory } from '../sessions/connection-history.ts'
 import type { AckedMessage, SessionWork } from '../store/health-store.ts'
 import type { SessionRecord, SessionStatus } from '../store/session-store.ts'
 import { connectedTime, type ConnectionWindow } from './connected-time.ts'
+import type { SampledPast } from './sample-counts.ts'
 
 export interface HealthSignals {
   state: SessionStatus
@@ -59,6 +60,8 @@ export interface SessionFacts {
   unheardSince: number | null
   heardAt: number | null
   history: ConnectionHistory
+  /** Null where `history` knows all of the window. */
+  past: SampledPast | null
   work: SessionWork
   acked: readonly AckedMessage[]
   /** When sessions were last seen to wait long for the limit of the whole fleet; null: not lately. */
@@ -86,18 +89,23 @@ export function signalsOf(facts: SessionFacts): HealthSignals {
   const { isConnected, isWanted } = window
   const lostAt =
     facts.unheardSince ?? (session.status === 'reconnecting' ? lostSince(history.changes) : null) ?? session.updatedAt
-  const time = connectedTime(history.changes, window)
-  const inWindow = history.reconnects.filter(({ at }) => at > since)
+  const past = facts.past?.samples ?? []
+  const known = facts.past?.until ?? -Infinity
+  const inPast = past.filter(({ at }) => at > since)
+  const recent = connectedTime(history.changes, { ...window, since: Math.max(since, known) })
+  const upMs = recent.upMs + sumOf(inPast.map((sample) => sample.upMs))
+  const downMs = recent.downMs + sumOf(inPast.map((sample) => sample.downMs))
+  const inWindow = history.reconnects.filter(({ at, notedAt = at }) => at > since && notedAt > known)
   return {
     state: session.status,
     statusReason: session.statusReason,
     isRestricted: session.restriction !== null && session.restriction.until > now,
     isHeld: facts.isHeld,
     notConnectedSeconds: isWanted && !isConnected ? seconds(now - lostAt) : 0,
-    uptimePercent: time.upMs + time.downMs === 0 ? null : percent(time.upMs / (time.upMs + time.downMs)),
-    downSeconds: seconds(time.downMs),
-    reconnectCount: inWindow.length,
-    recentReconnects: recentReconnects(history.reconnects, now),
+    uptimePercent: upMs + downMs === 0 ? null : percent(upMs / (upMs + downMs)),
+    downSeconds: seconds(downMs),
+    reconnectCount: inWindow.length + sumOf(inPast.map(({ lostCount }) => lostCount)),
+    recentReconnects: recentReconnects(facts),
     ...deliverySignals(facts),
     ...unackedSignals(facts, window),
     secondsSinceLastEvent: session.lastEventAt === null ? null : seconds(now - session.lastEventAt),
@@ -125,13 +133,19 @@ export function connectionWindow({ now, windowMs, session: { status }, unheardSi
   }
 }
 
-function recentReconnects(reconnects: ConnectionHistory['reconnects'], now: number): number {
-  let sum = 0
-  for (const { at, isOutage } of reconnects) {
-    if (isOutage) continue
-    sum += Math.min(1, Math.max(0, 1 - (now - at - fullWeightMs) / (hourMs - fullWeightMs)))
-  }
+function recentReconnects({ history, past, now }: SessionFacts): number {
+  const weightAt = (at: number) => Math.min(1, Math.max(0, 1 - (now - at - fullWeightMs) / (hourMs - fullWeightMs)))
+  const known = past?.until ?? -Infinity
+  const noted = history.reconnects.filter(({ at, notedAt = at, isOutage }) => isOutage !== true && notedAt > known)
+  const sampled = past?.samples ?? []
+  const sum =
+    sumOf(noted.map(({ at }) => weightAt(at))) +
+    sumOf(sampled.map(({ at, lostCount, outageCount }) => (lostCount - outageCount) * weightAt(at)))
   return Math.round(sum * 10) / 10
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0)
 }
 
 function deliverySignals({ acked, now, windowMs, session }: SessionFacts) {

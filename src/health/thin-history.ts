@@ -1,6 +1,5 @@
 // Which samples of a session's history are put together as they age: few remain, and what was worst among them. Pure.
 import type { HealthSample } from '../store/health-store.ts'
-import { trafficOf } from './traffic-count.ts'
 
 const minuteMs = 60_000
 /** Older than `afterMs`, one sample for each `everyMs`. */
@@ -9,6 +8,8 @@ const rules = [
   { afterMs: 60 * minuteMs, everyMs: 10 * minuteMs },
 ]
 const maxActions = 20
+/** Of what happened since the sample before. */
+const summed = ['sentCount', 'receivedCount', 'lostCount', 'outageCount', 'upMs', 'downMs'] as const
 
 /** In the shape that the store's `merge` takes. Samples come and go in order of time. */
 export function thinned(samples: readonly HealthSample[], now: number): { into: HealthSample; from: number[] }[] {
@@ -26,8 +27,10 @@ export function thinned(samples: readonly HealthSample[], now: number): { into: 
 function merged(group: readonly HealthSample[]): { into: HealthSample; from: number[] } {
   const worst = group.reduce((a, b) => (b.score < a.score ? b : a))
   const actions = group.flatMap((sample) => sample.actions).slice(-maxActions)
-  const traffic = group.map(trafficOf)
-  const sum = (name: 'sentCount' | 'receivedCount') => traffic.reduce((total, each) => total + (each[name] ?? 0), 0)
-  const signals = { ...worst.signals, sentCount: sum('sentCount'), receivedCount: sum('receivedCount') }
+  const signals = { ...worst.signals }
+  for (const name of summed) {
+    const counts = group.map((sample) => sample.signals[name]).filter((count) => typeof count === 'number')
+    if (counts.length > 0) signals[name] = counts.reduce((sum, count) => sum + count, 0)
+  }
   return { into: { ...worst, signals, actions }, from: group.map(({ at }) => at).filter((at) => at !== worst.at) }
 }

@@ -1,25 +1,26 @@
 // What a session's connection went through lately, in Redis: when it was up, why its sockets were replaced, what the watchdog did.
 import type { Redis } from 'ioredis'
 import { defineScript } from '../platform/redis-script.ts'
-import { connectionsKey, reconnectsKey, troubledKey, watchdogKey } from './session-keys.ts'
+import { connectionsKey, historySinceKey, reconnectsKey, troubledKey, watchdogKey } from './session-keys.ts'
 
-export interface ConnectionChange {
+interface Noted {
   at: number
+  /** When it was written here, by Redis' clock; rises with each entry of a session, whatever the clocks of its workers say. */
+  notedAt?: number
+}
+
+export interface ConnectionChange extends Noted {
   /** `off`: closed because the user asked for it. */
   to: 'up' | 'down' | 'off'
 }
 
-export interface Reconnect {
-  at: number
+export interface Reconnect extends Noted {
   reason: string
   /** Many sessions failed at once: it was the network, not the session. */
   isOutage?: boolean
 }
 
-export interface WatchdogAction {
-  at: number
-  /** When it was written here, by Redis' clock; rises with each entry of a session, whatever the clocks of its workers say. */
-  notedAt?: number
+export interface WatchdogAction extends Noted {
   action: 'reconnect'
   reason: string
 }
@@ -40,6 +41,8 @@ const keepMs = 7 * 24 * 3600 * 1000
 const keep = { changes: 400, reconnects: 200, actions: 50 }
 /** Who was in trouble is asked for an hour back. */
 const troubledMs = 2 * 3600 * 1000
+/** What workers note between the loss and the next tick still counts. */
+const beforeTickMs = 15_000
 
 /** Written when a connection is made or lost, so seldom. */
 export async function recordConnection(deps: HistoryDeps, sessionId: string, change: ConnectionChange): Promise<void> {
@@ -92,6 +95,32 @@ export async function listTroubled({ redis, prefix }: HistoryDeps, since: number
   const newest = new Map<string, number>()
   for (let i = 0; i + 1 < pairs.length; i += 2) newest.set(pairs[i] as string, Number(pairs[i + 1]))
   return newest
+}
+
+/** A little before the first tick after Redis was emptied; what was noted earlier is lost, or was never. Null before that tick. */
+export async function readHistorySince({ redis, prefix }: HistoryDeps): Promise<number | null> {
+  const since = await redis.get(historySinceKey(prefix))
+  return since === null ? null : Number(since)
+}
+
+/** Called at each tick; `now` by Redis' clock. */
+export async function keepHistorySince({ redis, prefix }: HistoryDeps, now: number): Promise<number> {
+  const key = historySinceKey(prefix)
+  const results = await redis
+    .multi()
+    .set(key, now - beforeTickMs, 'NX')
+    .get(key)
+    .exec()
+  return Number(results?.[1]?.[1] ?? now)
+}
+
+/** Full lists have dropped what was before. */
+export function droppedUntil({ changes, reconnects }: ConnectionHistory): number | null {
+  const ends = [
+    changes.length >= keep.changes ? changes.at(-1) : null,
+    reconnects.length >= keep.reconnects ? reconnects.at(-1) : null,
+  ]
+  return ends.reduce<number | null>((until, end) => (end ? Math.max(until ?? 0, end.notedAt ?? end.at) : until), null)
 }
 
 /** One round trip for all; in the order of `sessionIds`. */

@@ -50,6 +50,11 @@ export function troubledKey(prefix: string): string {
   return redisKey(prefix, 'fleet', 'troubled')
 }
 
+/** Since when connections, reconnects and watchdog actions have been kept: Redis has forgotten what was before. */
+export function historySinceKey(prefix: string): string {
+  return redisKey(prefix, 'fleet', 'history-since')
+}
+
 /** Hash session id → milliseconds since the epoch: connected by its status, but no worker has reported its socket since then. */
 export function unheardKey(prefix: string): string {
   return redisKey(prefix, 'fleet', 'unheard')

@@ -2,6 +2,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { connectedTime, connectionPeriods } from '../../src/health/connected-time.ts'
+import { countsSince } from '../../src/health/sample-counts.ts'
 import { scoreOf } from '../../src/health/score.ts'
 import { signalsOf, type SessionFacts } from '../../src/health/signals.ts'
 import { thinned } from '../../src/health/thin-history.ts'
@@ -28,6 +29,7 @@ function facts(
     heardAt: now - 4_000,
     history: { changes: [{ at: created, to: 'up' }], reconnects: [], actions: [] },
     work: { revision: 1, depth: 0, oldestQueuedAt: null, readySince: null, sendingSince: null },
+    past: null,
     acked: [],
     fleetBoundAt: null,
     ...rest,
@@ -114,6 +116,49 @@ describe('signals', () => {
       recentReconnects: 0,
     })
     expect(signalsOf(facts({ windowMs: 24 * hour, history: history({ reconnects }) })).reconnectCount).toBe(4)
+  })
+
+  test('where Redis has forgotten, the samples tell what was; what both know counts once', () => {
+    const sampleAt = (minutes: number, counts: object) => ({
+      at: now - minutes * minute,
+      lostCount: 0,
+      outageCount: 0,
+      upMs: 10 * minute,
+      downMs: 0,
+      ...counts,
+    })
+    const samples = [
+      sampleAt(90, { lostCount: 50 }),
+      sampleAt(50, { lostCount: 4, outageCount: 1 }),
+      sampleAt(40, {}),
+      sampleAt(30, { upMs: 5 * minute, downMs: 5 * minute }),
+    ]
+    const known = history({
+      changes: [{ at: now - 20 * minute, to: 'up' }],
+      reconnects: [2, 45].map((minutes) => ({ at: now - minutes * minute, reason: 'r' })),
+    })
+    const forgotten = facts({ history: known, past: { until: now - 30 * minute, samples } })
+    expect(signalsOf(forgotten)).toMatchObject({ reconnectCount: 5, recentReconnects: 1.6, downSeconds: 300, uptimePercent: 90 })
+    expect(signalsOf({ ...forgotten, windowMs: 2 * hour }).reconnectCount).toBe(55)
+  })
+
+  test('what happened since the sample before is counted by when it was noted', () => {
+    const changes: ConnectionChange[] = [
+      { at: now - 3 * minute, to: 'up' },
+      { at: now - 4 * minute, to: 'down' },
+      { at: now - hour, to: 'up' },
+    ]
+    const reconnects = [
+      { at: now - 10 * minute, notedAt: now - minute, reason: 'r' },
+      { at: now - minute, notedAt: now - minute, reason: 'r', isOutage: true },
+      { at: now - 6 * minute, reason: 'r' },
+    ]
+    expect(countsSince(facts({ history: history({ changes, reconnects }) }), now - 5 * minute)).toEqual({
+      lostCount: 2,
+      outageCount: 1,
+      upMs: 4 * minute,
+      downMs: minute,
+    })
   })
 
   test('flapping recovers by itself over the hour', () => {
