@@ -98,8 +98,20 @@ test('disconnect, connect, logout and delete are carried out', async () => {
 
   await rig.request(id, 'connect')
   await rig.pair(id, phone)
+  const scheduled = await schedule(id)
+  const place = await rig.store.events.newestPlace()
   await rig.request(id, 'delete')
   await waitFor('the session gone', async () => (await rig.store.sessions.get(id)) === null)
+  const { events } = await rig.store.events.read({ after: place, limit: 50 })
+  expect(events).toContainEqual(
+    expect.objectContaining({
+      type: 'message.failed',
+      sessionId: id,
+      data: {
+        message: expect.objectContaining({ id: scheduled.id, error: expect.objectContaining({ code: 'session_deleted' }) }),
+      },
+    }),
+  )
   expect((await rig.sandbox.client.phone(phone)).linkedDevices).toEqual([])
   await waitFor('nothing of it left in Redis', async () => (await rig.commands.keys(`${prefix}*${id}*`)).length === 0)
 })
