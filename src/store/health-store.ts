@@ -48,7 +48,7 @@ export interface AckedMessage {
 export interface HealthStore {
   append(samples: HealthSample[]): Promise<void>
   latest(sessionId: string): Promise<HealthSample | null>
-  /** Oldest first. */
+  /** The newest, oldest first. */
   list(sessionId: string, since: number, limit: number): Promise<HealthSample[]>
   /** Puts `into`, which is stored under its time already, in the place of itself and of those of the times in `from`. */
   merge(sessionId: string, merges: { into: HealthSample; from: number[] }[]): Promise<void>

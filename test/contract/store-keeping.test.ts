@@ -97,7 +97,7 @@ describeStores('keeping', (t) => {
     expect(await t.store.credentials.listWrappedByOthers('old', 9)).toEqual([{ sessionId: id, dataKey: next }])
   })
 
-  test('health samples come back as written, oldest first', async () => {
+  test('health samples come back as written, the newest ones, oldest first', async () => {
     const [id, other] = [await createHeldSession(t.store), await createHeldSession(t.store)]
     const samples = [10, 20, 30].map((at) => sample(id, at))
     await t.store.health.append([...samples, sample(other, 99)])
@@ -105,7 +105,7 @@ describeStores('keeping', (t) => {
     expect(await t.store.health.latest(id)).toEqual(samples[2])
     expect(await t.store.health.latest('ses_none')).toBeNull()
     expect(await t.store.health.list(id, 20, 10)).toEqual(samples.slice(1))
-    expect(await t.store.health.list(id, 0, 1)).toEqual(samples.slice(0, 1))
+    expect(await t.store.health.list(id, 0, 2)).toEqual(samples.slice(1))
     await t.store.health.append([sample('ses_none', 1)])
     expect(await t.store.health.latest('ses_none')).toBeNull()
   })

@@ -28,10 +28,10 @@ export function createHealth(db: MongoDatabase): HealthStore {
       db.read(async () => {
         const found = await healthSamples
           .find({ sessionId, at: { $gte: since } }, { _id: 0 })
-          .sort({ at: 1 })
+          .sort({ at: -1 })
           .limit(limit)
           .lean()
-        return found.map(toSample)
+        return found.map(toSample).reverse()
       }),
 
     merge: (sessionId, merges) =>

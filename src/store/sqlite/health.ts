@@ -26,9 +26,10 @@ export function createHealth(db: SqliteDatabase): HealthStore {
     list: (sessionId, since, limit) =>
       db.read(() =>
         db
-          .sql('SELECT * FROM health_samples WHERE session_id = ? AND at >= ? ORDER BY at, n LIMIT ?')
+          .sql('SELECT * FROM health_samples WHERE session_id = ? AND at >= ? ORDER BY at DESC, n DESC LIMIT ?')
           .all(sessionId, since, limit)
-          .map(toSample),
+          .map(toSample)
+          .reverse(),
       ),
 
     merge: (sessionId, merges) =>
