@@ -1,6 +1,7 @@
 // What the fleet knows of each endpoint's breaker, in Redis: failures in a row, open until when, and who tries first after that.
 import type { Redis } from 'ioredis'
 import { isoTime } from '../platform/clock.ts'
+import type { Log } from '../platform/log.ts'
 import { redisKey } from '../platform/redis.ts'
 import type { BreakerView } from './endpoint-view.ts'
 
@@ -160,6 +161,18 @@ function breakerView({ failureCount, openUntil }: BreakerState): BreakerView {
     state: openUntil === 0 ? 'closed' : isOpen ? 'open' : 'half-open',
     openUntil: isOpen ? isoTime(openUntil) : null,
     consecutiveFailureCount: failureCount,
+  }
+}
+
+/** Of an endpoint that nobody tries any more. While Redis is away it is kept: it is forgotten within an hour of the last failure. */
+export async function forgetBreaker(
+  { redis, prefix, log }: { redis: Redis; prefix: string; log: Log },
+  endpointId: string,
+): Promise<void> {
+  try {
+    await new BreakerStates(redis, prefix).succeed(endpointId, true)
+  } catch (err) {
+    log.debug({ err, endpointId }, 'breaker.not_forgotten')
   }
 }
 

@@ -1,8 +1,12 @@
 // What /metrics shows while the store or Redis is away, or answers only in part: nothing rather than a wrong number.
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { closeRedis, connectRedis } from '../../src/platform/redis.ts'
+import { BreakerStates } from '../../src/webhooks/breaker-state.ts'
+import { breakerDefaults } from '../../src/webhooks/endpoint-breaker.ts'
 import { makeSession, startTestApi, type TestApi } from '../support/api.ts'
 import { waitFor } from '../support/wait.ts'
+import { silentLog } from '../support/webhooks.ts'
 
 let api: TestApi
 beforeEach(async () => {
@@ -58,6 +62,24 @@ test('metrics that cannot be read do not say that the store or Redis is down', a
   expect(shown(text)).toEqual([...ofRedis, ...ofMemory])
   for (const line of up(1, 1)) expect(text).toContain(line)
   expect(api.logged()).toContain('metrics.read_failed')
+})
+
+test('an endpoint that is switched off or deleted has no breaker that anybody need be told of', async () => {
+  const connection = connectRedis(api.redis.target, 'worker', silentLog)
+  const states = new BreakerStates(connection, api.prefix)
+  const open = async () => /^ujumbe_webhook_breakers\{state="open"\} (\d+)$/m.exec(await readMetrics())?.[1]
+  const endpoints: string[] = []
+  for (const url of ['http://127.0.0.1:9000/one', 'http://127.0.0.1:9000/two']) {
+    const { body } = await api.call('POST', '/v1/webhooks', { key: api.adminKey, json: { url, events: ['*'] } })
+    endpoints.push(body.id)
+    await states.fail(body.id, Date.now(), breakerDefaults, true)
+  }
+  expect(await open()).toBe('2')
+  await api.call('PATCH', `/v1/webhooks/${endpoints[0]}`, { key: api.adminKey, json: { enabled: false } })
+  expect(await open()).toBe('1')
+  await api.call('DELETE', `/v1/webhooks/${endpoints[1]}`, { key: api.adminKey })
+  expect(await open()).toBe('0')
+  await closeRedis(connection)
 })
 
 test('a level of health that no session has any more falls to 0', async () => {
