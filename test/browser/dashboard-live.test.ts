@@ -145,5 +145,23 @@ describe.runIf(hasBrowser('how fresh the dashboard is'))('how fresh the dashboar
     await lookAgain(page)
     await page.getByText('There is no such session').waitFor()
     expect(await page.getByRole('heading', { name: 'Kiosk' }).count()).toBe(0)
+    expect(await page.getByText('This page cannot be refreshed.').count()).toBe(0)
+  })
+
+  it('reads anew what it could not while nobody answered, also where it never refreshes by itself', async () => {
+    const { id } = await makeSession(api)
+    const { page } = await openPage(browser, api.url)
+    await signIn(page, api.adminKey, `/sessions/${id}/keys`)
+    const keys = page.getByRole('button', { name: /^Delete the key/ })
+    await keys.waitFor()
+    const path = `**/v1/sessions/${id}/keys?*`
+    await page.route(path, (route) => route.abort())
+    await page.getByRole('button', { name: 'Make a key' }).click()
+    await page.getByRole('button', { name: 'Make key' }).click()
+    await page.getByText('Ujumbe does not answer.').waitFor()
+    await page.unroute(path)
+    await page.getByRole('button', { name: 'Done' }).click()
+    await expect.poll(() => keys.count(), { timeout: 20_000 }).toBe(2)
+    await page.getByRole('banner').getByText('Live').waitFor()
   })
 })

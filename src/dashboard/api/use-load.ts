@@ -1,7 +1,7 @@
 // Data of a page: loaded, kept fresh while somebody looks, and kept on the screen when a refresh fails.
 import { signal } from '@preact/signals'
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
-import { Fault } from './request.ts'
+import { Fault, reachable } from './request.ts'
 
 export interface Loaded<T> {
   data: T | undefined
@@ -78,11 +78,15 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
   const reload = useCallback(() => reloadNow.current.now(), [])
   const { fault, loadedAt } = state
   useEffect(() => {
-    if (!isCurrent || fault === undefined || loadedAt === undefined) return
+    if (!isCurrent || fault === undefined || fault.kind === 'missing' || loadedAt === undefined) return
     const stale = { fault, loadedAt, reload }
     staleLoads.value = [...staleLoads.value, stale]
     return () => void (staleLoads.value = staleLoads.value.filter((each) => each !== stale))
   }, [isCurrent, fault, loadedAt])
+  const isReachable = reachable.value
+  useEffect(() => {
+    if (isReachable && fault?.kind === 'offline') reload()
+  }, [isReachable, fault])
   return {
     data: isCurrent ? state.data : undefined,
     fault: isCurrent ? fault : undefined,
