@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { requireStoppedFleet } from '../../scripts/support/operator.ts'
 import { freePort } from '../../scripts/support/ports.ts'
-import { loadConfig } from '../../src/platform/config.ts'
+import { loadConfig, type Config } from '../../src/platform/config.ts'
 import { startTestRedis, type TestRedis } from '../support/redis.ts'
+import { waitFor } from '../support/wait.ts'
 import { startWorkerProcess } from '../support/worker-process.ts'
 
 let redis: TestRedis
@@ -23,17 +24,26 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
+/** What the refusal says; null where there is none. */
+const refusalOf = (config: Config) =>
+  requireStoppedFleet(config).then(
+    () => null,
+    (error: Error) => error.message,
+  )
+
 test.each(['api', 'webhook-worker', 'scheduler', 'session-worker'])('a fleet is not stopped while one %s lives', async (name) => {
   const config = loadConfig(env)
-  await requireStoppedFleet(config)
+  expect(await refusalOf(config)).toBeNull()
   const living = await startWorkerProcess(name, env)
   try {
-    await expect(requireStoppedFleet(config)).rejects.toThrow(/is connected to Redis from .*Stop the fleet first/)
-    await requireStoppedFleet({ ...config, redisPrefix: 'another-fleet' })
+    // It connects in the background.
+    const refusal = await waitFor('it is refused', () => refusalOf(config))
+    expect(refusal).toMatch(/is connected to Redis from .*Stop the fleet first/)
+    expect(await refusalOf({ ...config, redisPrefix: 'another-fleet' })).toBeNull()
   } finally {
     await living.end()
   }
-  await requireStoppedFleet(config)
+  await waitFor('Redis has seen it go', async () => (await refusalOf(config)) === null)
 })
 
 test('a Redis that is down serves no fleet', async () => {
