@@ -63,6 +63,13 @@ export class EndpointBreakers {
     return withDeadline(this.states.view(endpointId), redisDeadlineMs).catch(() => null)
   }
 
+  /** Nobody tries it any more: an open breaker would be told of for an hour. */
+  async forget(endpointId: string): Promise<void> {
+    const entry = this.entries.get(endpointId)
+    if (entry) this.closeLocally(entry)
+    await this.share(endpointId, () => this.states.succeed(endpointId, true))
+  }
+
   /**
    * Runs an attempt unless the breaker is open. When its time is over, the fleet lets one attempt through: its success closes the
    * breaker, its failure opens it for longer. What `attempt` throws counts as nothing and is thrown on.

@@ -2,6 +2,8 @@
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SharedMetrics } from '../../src/platform/metrics.ts'
+import { BreakerStates, countBreakers } from '../../src/webhooks/breaker-state.ts'
+import { breakerDefaults } from '../../src/webhooks/endpoint-breaker.ts'
 import { editEndpoint, rotateSecret } from '../../src/webhooks/create-endpoint.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { waitFor } from '../support/wait.ts'
@@ -168,12 +170,17 @@ describe('an endpoint', () => {
     const day = 24 * 3_600_000
     await bench.store.endpoints.update(endpointId, { failingSince: Date.now() - 5 * day, failedAt: Date.now() - day / 2 })
     receiver.answerWith({ status: 500 })
+    const states = new BreakerStates(bench.connection, bench.prefix)
+    await states.fail(endpointId, Date.now(), { ...breakerDefaults, openMs: 1 }, true)
+    await waitFor('the breaker lets one through', async () => (await states.view(endpointId)).state === 'half-open')
     await bench.publish([draft(1)])
     const disabled = await waitFor('the endpoint is disabled', async () => {
       const record = await bench.store.endpoints.get(endpointId)
       return record?.enabled === false ? record : null
     })
     expect(disabled.disabledReason).toBe('failing_for_5_days')
+    await waitFor('its breaker is forgotten', async () => (await states.view(endpointId)).state === 'closed')
+    expect(await countBreakers(bench.connection, bench.prefix)).toEqual({ open: 0, 'half-open': 0 })
   })
 
   test('that failed, and then had nothing to take for a week, begins anew at its next failure', async () => {
