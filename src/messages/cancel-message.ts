@@ -1,6 +1,8 @@
 // Canceling a message that has not left yet: the store decides between this and sending it.
+import type { Redis } from 'ioredis'
 import { AppError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
+import { wakeSession } from '../sessions/live-session.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
 import type { MessageRecord, MessageStore } from '../store/message-store.ts'
 import { describeMessage } from './message-events.ts'
@@ -9,6 +11,9 @@ import type { SendQueues } from './send-queue.ts'
 interface CancelDeps {
   messages: Pick<MessageStore, 'cancel' | 'get'>
   queues: Pick<SendQueues, 'removeAll'>
+  /** A 'producer' connection. */
+  redis: Redis
+  prefix: string
   announce: (published: PublishedEvent[]) => void
   log: Log
 }
@@ -24,8 +29,9 @@ export async function cancelMessage(deps: CancelDeps, sessionId: string, id: str
   }
   deps.announce(outcome.published)
   // What stays in the queue is dropped when its turn comes.
-  deps.queues.removeAll(sessionId, [id]).catch((err: unknown) => {
-    deps.log.debug({ err, sessionId, messageId: id }, 'message.job_not_removed')
-  })
+  const removed = deps.queues.removeAll(sessionId, [id])
+  removed
+    .then(() => wakeSession(deps.redis, deps.prefix, sessionId, 'held'))
+    .catch((err: unknown) => deps.log.debug({ err, sessionId, messageId: id }, 'message.job_not_removed'))
   return outcome.record
 }

@@ -112,10 +112,11 @@ export class SendQueueDrain {
     }
     if (reason === 'stranded') this.#mustRecover = true
     if (reason === 'settings') this.#pacer.reconsider()
+    if (reason === 'held') this.heard()
     this.#kick()
   }
 
-  /** Somebody wrote, or was written to: what was held back while they were a stranger may be due. */
+  /** Somebody wrote, or was written to, or a message before it is gone: what was held back for that is due. */
   heard(): void {
     if (this.#held.isEmpty) return
     this.#held.added(Date.now())
@@ -278,7 +279,6 @@ export class SendQueueDrain {
     }
     const deps = { ...this.#deps, deliver, isTyping: this.#pacer.isTyping, ending: this.#ending.signal, log: this.#deps.log }
     const verdict = await this.#inFlight.track((hurry) => sendMessage({ ...deps, hurry }, this.#sessionId, job.id as string))
-    // They are no stranger any more: what was held back for that is due.
     if (verdict.kind === 'ended' && this.#pacer.isToStranger) this.heard()
     return verdict
   }

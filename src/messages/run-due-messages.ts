@@ -73,6 +73,7 @@ async function expire(deps: DueDeps, sessionId: string, ids: readonly string[]):
   await deps.queues.removeAll(sessionId, ids).catch((err: unknown) => {
     deps.log.debug({ err, sessionId }, 'message.job_not_removed')
   })
+  if (expired.length > 0) await wakeSession(deps.redis, deps.prefix, sessionId, 'held')
   return expired.length
 }
 

@@ -146,10 +146,10 @@ export async function clearLiveSession({ redis, prefix }: LiveDeps, sessionId: s
 }
 
 /**
- * Why a holder is woken: a queued message, a command, a new intent of the user, other settings, a queue to compare with the store, or a job
- * that a former holder has taken and cannot give back (`stranded`).
+ * Why a holder is woken: a queued message, a command, a new intent of the user, other settings, a queue to compare with the store, a job
+ * that a former holder has taken and cannot give back (`stranded`), or one that is gone for which others were held back (`held`).
  */
-export type WakeReason = 'message' | 'command' | 'intent' | 'settings' | 'compare' | 'stranded'
+export type WakeReason = 'message' | 'command' | 'intent' | 'settings' | 'compare' | 'stranded' | 'held'
 
 /**
  * Wakes the holder. `intent` (create, connect, disconnect, logout, delete; publish it after the store has it) also asks the fleet to claim

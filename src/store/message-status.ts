@@ -59,6 +59,11 @@ export function reachesContact(before: MessageRecord, after: MessageRecord): boo
   return (rank[after.status] ?? 0) >= 3 || (after.status === 'failed' && after.error?.code === 'outcome_unknown')
 }
 
+/** It was held back and leaves its line without being sent: those behind it waited for its sake. */
+export function opensGap(before: MessageRecord, after: MessageRecord): boolean {
+  return before.heldUntil !== null && (after.status === 'canceled' || after.status === 'expired')
+}
+
 /** Groups are nobody's contact. */
 export function isContact(recipient: string): boolean {
   return !recipient.endsWith('@g.us')

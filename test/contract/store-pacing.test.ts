@@ -124,6 +124,20 @@ describeStores('pacing', (t) => {
     expect(await factsOf(b)).toMatchObject({ heldBefore: null })
   })
 
+  test.each(['cancel', 'expire'] as const)('those held behind one that is gone by %s are due, others stay held', async (how) => {
+    const id = await createHeldSession(t.store)
+    const messages: MessageRecord[] = []
+    for (const more of [{}, { expiresAt: 50 }, {}, { priority: 'high' as const }, { recipient: phone(2) }])
+      messages.push((await accept(id, { recipient: phone(1), ...more })).message)
+    for (const [n, message] of messages.entries())
+      await t.store.messages.hold({ sessionId: id, id: message.id, epoch: 1, heldBy: 'recipient', heldUntil: 9e12 + n })
+    const gone = messages[1]?.id ?? ''
+    if (how === 'cancel') await t.store.messages.cancel(id, gone, 100, tellsNothing)
+    else await t.store.messages.expire(id, [gone], 100, tellsNothing)
+    const until = await Promise.all(messages.map(async (each) => (await t.store.messages.get(id, each.id))?.heldUntil))
+    expect(until).toEqual([9e12, null, expect.toSatisfy((at: number) => at < 9e12), 9e12 + 3, 9e12 + 4])
+  })
+
   test('an accepted message knows how many stand before it, lane by lane, as messages come and go', async () => {
     const id = await createHeldSession(t.store)
     const positions: (number | null)[] = []

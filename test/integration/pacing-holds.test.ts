@@ -1,5 +1,7 @@
 // Who steps aside and comes back: recipients’ intervals, lanes, strangers, and WhatsApp’s own restriction.
 import { expect, test } from 'vitest'
+import { cancelMessage } from '../../src/messages/cancel-message.ts'
+import { SendQueues } from '../../src/messages/send-queue.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import type { SendOutcome } from '../../src/whatsapp/whatsapp-client.ts'
 import { acceptTo, hearFrom, ids, stored, timed } from '../support/paced-rig.ts'
@@ -247,6 +249,24 @@ test('a new holder leaves alone what is held back under the settings that still 
   await hearFrom(rig, 9)
   await rig.allReach('sent', await acceptTo(rig, [9]))
   expect(releasedCount).toBe(0)
+})
+
+test('one that is canceled leaves no hole: those held back behind it take its place', async () => {
+  await rig.configure({ perRecipientSeconds: 3_600 })
+  const { drain } = await rig.hold(1)
+  drain.attach(timed().client)
+  const [second, third, last] = (await acceptTo(rig, [1, 1, 1, 1])).slice(1) as [MessageRecord, MessageRecord, MessageRecord]
+  const holdOf = async (message: MessageRecord) => (await stored(rig, message)).heldUntil ?? 0
+  await waitFor('all are held', async () => (await holdOf(last)) > 0)
+  const freeAt = await holdOf(second)
+  expect(await holdOf(last)).toBeGreaterThan(freeAt + 7_000_000)
+  const queues = new SendQueues(rig.accepting.redis, rig.prefix)
+  const deps = { ...rig.accepting, messages: rig.store.messages, queues }
+  for (const { id } of [second, third]) await cancelMessage(deps, rig.sessionId, id)
+  const isBack = async () => (await holdOf(last)) > Date.now() && (await holdOf(last)) < freeAt + 60_000
+  await waitFor('the last one waits for its recipient alone', isBack)
+  expect((await stored(rig, last)).heldBy).toBe('recipient')
+  queues.close()
 })
 
 test('whoever was written to urgently is no stranger: what waited for a day with room leaves', async () => {

@@ -1,7 +1,7 @@
 // Messages as documents of MongoDB and back, and the one way a change of a message is written.
 import type { ClientSession } from 'mongoose'
 import type { Describe, Outcome } from '../event-store.ts'
-import { isUnfinished, reachesContact } from '../message-status.ts'
+import { isUnfinished, opensGap, reachesContact } from '../message-status.ts'
 import { lanes, type Lane, type MessagePlace, type MessageRecord, type MessageStatus } from '../message-store.ts'
 import { recordWrittenTo } from './contacts.ts'
 import type { MongoDatabase } from './database.ts'
@@ -123,4 +123,19 @@ async function recordReached(
   after: MessageRecord,
 ): Promise<void> {
   if (reachesContact(before, after)) await recordWrittenTo(db, session, after, after.reachedAt.sending ?? after.updatedAt)
+  if (opensGap(before, after)) await releaseBehind(db, session, after)
+}
+
+/** Each of its lane and recipient is looked at anew. */
+async function releaseBehind(
+  db: MongoDatabase,
+  session: ClientSession,
+  { sessionId, priority, recipient, sequence, updatedAt }: MessageRecord,
+): Promise<void> {
+  const line = { sessionId, lane: laneNumber(priority), recipient, sequence: { $gt: sequence ?? 0 } }
+  await db.models.messages.updateMany(
+    { ...line, waiting: true, status: 'queued', heldUntil: { $gt: updatedAt } },
+    { $set: { heldUntil: updatedAt } },
+    { session },
+  )
 }

@@ -1,6 +1,6 @@
 // Messages as rows of SQLite and back, and the one way a change of a message is written.
 import type { Describe, Outcome } from '../event-store.ts'
-import { isUnfinished, reachesContact } from '../message-status.ts'
+import { isUnfinished, opensGap, reachesContact } from '../message-status.ts'
 import { lanes, type HeldBy, type Lane, type MessageRecord, type MessageStatus } from '../message-store.ts'
 import { recordWrittenTo } from './contacts.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -141,5 +141,14 @@ export function saveChange(
     lane: after.priority,
   })
   if (reachesContact(before, after)) recordWrittenTo(db, after, after.reachedAt.sending ?? after.updatedAt)
+  if (opensGap(before, after)) releaseBehind(db, after)
   return { record: after, published }
+}
+
+/** Each of its lane and recipient is looked at anew. */
+function releaseBehind(db: SqliteDatabase, { sessionId, priority, recipient, sequence, updatedAt }: MessageRecord): void {
+  db.sql(
+    `UPDATE messages SET held_until = ? WHERE session_id = ? AND lane = ? AND recipient = ? AND sequence > ? AND status = 'queued'
+     AND held_until IS NOT NULL AND held_until > ?`,
+  ).run(updatedAt, sessionId, laneNumber(priority), recipient, sequence, updatedAt)
 }
