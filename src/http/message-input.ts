@@ -5,7 +5,7 @@ import { messageView, type QueuePlace } from '../messages/message-view.ts'
 import { AppError } from '../platform/errors.ts'
 import { parsePhoneNumber } from '../whatsapp/address.ts'
 import { checkMessage } from './not-yet-supported.ts'
-import { invalidRequest } from './problem.ts'
+import { invalidRequest, retryAfterOf } from './problem.ts'
 import { batchItemBody, sendHeaders, type BatchItem, type SendMessageBody } from './schemas/message-schemas.ts'
 
 const maxAheadMs = 366 * 24 * 3_600_000
@@ -70,5 +70,7 @@ export function batchResult(outcome: Accepted | AppError, places: ReadonlyMap<st
     return { status: 202, ...(outcome.replayed ? { replayed: true } : {}), message }
   }
   const { status, code, message, errors } = outcome
-  return { status, error: { code, detail: message, ...(errors ? { errors } : {}) } }
+  const retryAfterSeconds = retryAfterOf(outcome)
+  const more = { ...(errors ? { errors } : {}), ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) }
+  return { status, error: { code, detail: message, ...more } }
 }

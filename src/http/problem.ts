@@ -53,12 +53,18 @@ export function invalidRequest(error: z.ZodError, within?: string): AppError {
 
 const retryAfterDefault: Partial<Record<ErrorCode, number>> = { qr_not_ready: 2, session_not_connected: 5, queue_full: 5 }
 
+/** When to ask again, in whole seconds; undefined where that is of no use. */
+export function retryAfterOf(error: AppError): number | undefined {
+  const isTemporary = error.status === 429 || error.status === 503 || retryAfterDefault[error.code] !== undefined
+  const seconds = error.retryAfterSeconds ?? (isTemporary ? (retryAfterDefault[error.code] ?? 1) : undefined)
+  return seconds === undefined ? undefined : Math.max(1, Math.ceil(seconds))
+}
+
 /** Headers that a problem carries beside its body. */
 function problemHeaders(error: AppError): Record<string, string> {
   const headers: Record<string, string> = {}
-  const isTemporary = error.status === 429 || error.status === 503 || retryAfterDefault[error.code] !== undefined
-  const retryAfter = error.retryAfterSeconds ?? (isTemporary ? (retryAfterDefault[error.code] ?? 1) : undefined)
-  if (retryAfter !== undefined) headers['Retry-After'] = String(Math.max(1, Math.ceil(retryAfter)))
+  const retryAfter = retryAfterOf(error)
+  if (retryAfter !== undefined) headers['Retry-After'] = String(retryAfter)
   if (error.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="ujumbe"'
   return headers
 }

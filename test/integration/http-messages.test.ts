@@ -274,6 +274,10 @@ describe('batch', () => {
     const { key } = await makeSession(api, { settings: { maxQueueDepth: 2 } })
     const answer = await batch(key, [text('254712345001'), text('254712345002'), text('254712345003')])
     expect(answer.body.results.map(({ status }: { status: number }) => status)).toEqual([202, 202, 429])
+    const alone = await post(key, text('254712345003'))
+    const { code, detail } = alone.body
+    expect(alone.headers['retry-after']).toBe('5')
+    expect(answer.body.results[2].error).toEqual({ code, detail, retryAfterSeconds: 5 })
     expect((await batch(key, [])).body.code).toBe('invalid_request')
     const many = Array.from({ length: 1_001 }, () => text('254712345001'))
     expect((await batch(key, many)).body.code).toBe('invalid_request')

@@ -157,6 +157,7 @@ export const batchResultsSchema = z
             code: z.string(),
             detail: z.string(),
             errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+            retryAfterSeconds: z.int().min(1).optional().meta({ description: 'What `Retry-After` would say.' }),
           })
           .optional(),
       }),
