@@ -103,7 +103,14 @@ describe('an attempt', () => {
   })
 
   test('counts against the receiver when that is unwell, not when it dislikes one event', () => {
-    const unwell = [result(500), result(503), result(429), result(408), result(null, 'timed_out'), result(200, 'answer_unfinished')]
+    const unwell = [
+      result(500),
+      result(503),
+      result(429),
+      result(408),
+      result(null, 'timed_out'),
+      result(200, 'answer_unfinished'),
+    ]
     expect(unwell.map(isReceiverFailure)).toEqual(unwell.map(() => true))
     const dislikes = [result(200), result(302, 'redirect_not_followed'), result(400), result(404), result(410), result(422)]
     expect(dislikes.map(isReceiverFailure)).toEqual(dislikes.map(() => false))
