@@ -31,7 +31,7 @@ export function createHealth(db: MongoDatabase): HealthStore {
           .sort({ at: -1 })
           .limit(limit)
           .lean()
-        return found.map(toSample).reverse()
+        return found.map(toSample).toReversed()
       }),
 
     merge: (sessionId, merges) =>

@@ -29,7 +29,7 @@ export function createHealth(db: SqliteDatabase): HealthStore {
           .sql('SELECT * FROM health_samples WHERE session_id = ? AND at >= ? ORDER BY at DESC, n DESC LIMIT ?')
           .all(sessionId, since, limit)
           .map(toSample)
-          .reverse(),
+          .toReversed(),
       ),
 
     merge: (sessionId, merges) =>
