@@ -94,7 +94,9 @@ async function readFacts(
     readFleetWait(redis, prefix),
     readHistorySince(deps),
   ])
-  const forgottenUntil = Math.max(historySince ?? 0, history ? sampledUntil(history, samples) : 0)
+  // With samples and without that mark Redis was emptied, and no tick has come since.
+  const emptiedAt = historySince ?? samples.at(-1)?.at ?? 0
+  const forgottenUntil = Math.max(emptiedAt, history ? sampledUntil(history, samples) : 0)
   const heardAt = live.holder === null ? null : (live.lastTrafficAt ?? connectedJustNow(session, now))
   const isUnheard = session.status === 'connected' && heardAt === null
   return {

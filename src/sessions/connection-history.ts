@@ -114,13 +114,13 @@ export async function keepHistorySince({ redis, prefix }: HistoryDeps, now: numb
   return Number(results?.[1]?.[1] ?? now)
 }
 
-/** Full lists have dropped what was before. */
+/** Full lists have dropped what was before their oldest entry. */
 export function droppedUntil({ changes, reconnects }: ConnectionHistory): number | null {
   const ends = [
     changes.length >= keep.changes ? changes.at(-1) : null,
     reconnects.length >= keep.reconnects ? reconnects.at(-1) : null,
   ]
-  return ends.reduce<number | null>((until, end) => (end ? Math.max(until ?? 0, end.notedAt ?? end.at) : until), null)
+  return ends.reduce<number | null>((until, end) => (end ? Math.max(until ?? 0, (end.notedAt ?? end.at) - 1) : until), null)
 }
 
 /** One round trip for all; in the order of `sessionIds`. */

@@ -81,6 +81,9 @@ test('a session that was ill is not well because Redis was emptied, and its day 
   expect(before.signals.reconnectCount).toBe(6)
 
   await redis.flushall()
+  // Before the next tick, as it is read meanwhile.
+  expect((await read(id)).signals).toMatchObject({ reconnectCount: 6 })
+  expect(Math.abs((await read(id)).score - before.score)).toBeLessThanOrEqual(3)
   // As it is when the tick comes a while later.
   await redis.set(historySinceKey(prefix), Date.now())
   await tick(id)

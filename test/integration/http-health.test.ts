@@ -2,6 +2,7 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { recordConnection, recordReconnect, recordWatchdogAction } from '../../src/sessions/connection-history.ts'
+import { historySinceKey } from '../../src/sessions/session-keys.ts'
 import type { HealthSample } from '../../src/store/health-store.ts'
 import { makeKey, makeSession, startTestApi, type TestApi } from '../support/api.ts'
 
@@ -41,6 +42,7 @@ test('signals and history are the window’s, the score is the last hour’s', a
   await connect(id)
   const now = Date.now()
   const deps = { redis, prefix: api.prefix }
+  await redis.set(historySinceKey(api.prefix), 1)
   for (const [hoursAgo, to] of [
     [150, 'up'],
     [100, 'down'],
