@@ -69,8 +69,9 @@ async function runSteps(deps: DueDeps, found: readonly MessagePlace[], step: Ste
 async function expire(deps: DueDeps, sessionId: string, ids: readonly string[]): Promise<number> {
   const expired = await deps.messages.expire(sessionId, ids, Date.now(), describeMessage)
   for (const { published } of expired) deps.announce(published)
-  // What stays in the queue is dropped when its turn comes.
-  await deps.queues.removeAll(sessionId, ids).catch((err: unknown) => {
+  // What stays in the queue is dropped when its turn comes; what was taken meanwhile keeps its job.
+  const gone = expired.map(({ record }) => record.id)
+  await deps.queues.removeAll(sessionId, gone).catch((err: unknown) => {
     deps.log.debug({ err, sessionId }, 'message.job_not_removed')
   })
   if (expired.length > 0) await wakeSession(deps.redis, deps.prefix, sessionId, 'held')

@@ -218,6 +218,24 @@ test('a worthless message expires, queued, scheduled or held, is told, and never
   expect(ids(client.frames)).toEqual(ids([good]))
 })
 
+test('one that is taken just before it would expire keeps its job', async () => {
+  const expiresAt = Date.now() + 60_000
+  const [taken, gone] = [await rig.accept('taken', { expiresAt }), await rig.accept('gone', { expiresAt })]
+  await rig.store.sessions.raiseEpoch(rig.sessionId, 1)
+  const later = asOfLater(61_000)
+  const messages: DueDeps['messages'] = {
+    ...later.messages,
+    expire: async (...args) => {
+      await rig.store.messages.take({ sessionId: rig.sessionId, id: taken.id, epoch: 1, now: Date.now() }, () => [])
+      return later.messages.expire(...args)
+    },
+  }
+  expect(await runDueMessages({ ...later, messages }, signal)).toBe(1)
+  expect(await rig.statuses([taken, gone])).toEqual(['sending', 'expired'])
+  const waiting = await new SendQueues(deps.redis, rig.prefix).listWaiting(rig.sessionId)
+  expect(waiting.map(({ id }) => id)).toEqual([taken.id])
+})
+
 test('one that expires while it waits for its turn is not sent, without any scheduler', async () => {
   const gone = await rig.accept('gone', { expiresAt: Date.now() - 1 })
   const { drain } = await rig.hold(1)
