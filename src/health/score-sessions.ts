@@ -31,6 +31,8 @@ const pageSize = 200
 /** A change of the level is kept at once, other changes not more often than this, and a sample at least every few minutes. */
 const leastGapMs = 15_000
 const mostGapMs = 300_000
+/** By so much less, each session its own part of it: those that were scored together are not written together for ever. */
+const gapSpreadMs = 60_000
 const thinEveryMs = 3_600_000
 const mostSamples = 2_000
 const justNowMs = 60_000
@@ -212,11 +214,21 @@ function score(session: SessionRecord, facts: SessionFacts, { actions }: Connect
   return { session, sample, reason: reasons[0] ?? null }
 }
 
-function isDue({ session: { health }, sample, reason }: Scored): boolean {
+function isDue({ session, sample, reason }: Scored): boolean {
+  const { health } = session
   if (health === null || health.level !== sample.level || sample.actions.length > 0) return true
   const gapMs = sample.at - health.at
   if (gapMs < leastGapMs) return false
-  return gapMs >= mostGapMs || health.score !== sample.score || health.reason?.code !== reason?.code
+  return (
+    gapMs >= mostGapMs - gapSpreadMs * partOf(session.id) || health.score !== sample.score || health.reason?.code !== reason?.code
+  )
+}
+
+/** From 0 to below 1, always the same for an id. */
+function partOf(id: string): number {
+  let hash = 0
+  for (let i = 0; i < id.length; i += 1) hash = (hash * 31 + id.charCodeAt(i)) >>> 0
+  return hash / 2 ** 32
 }
 
 /** Nothing was noted within the hour: it has been connected all the time, or else since its status says so not. */

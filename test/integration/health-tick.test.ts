@@ -245,6 +245,25 @@ test('each note of a session is newer than the one before, whatever the clock of
   expect(newest).toEqual(newest.toSorted((a, b) => a - b))
 })
 
+test('samples of sessions that were scored together are not all written in one tick, and none is later than five minutes', async () => {
+  const ids: string[] = []
+  for (let n = 0; n < 60; n += 1) ids.push(await addSession())
+  await heard(...ids)
+  const writtenAfter = async (gapMs: number) => {
+    const at = Date.now() - gapMs
+    for (const id of ids)
+      await testStore.store.sessions.setHealth(id, { score: 100, level: 'healthy', reason: null, at }, () => [])
+    await newScorer().tick(signal)
+    const healths = await Promise.all(ids.map(healthOf))
+    return healths.filter((health) => health?.at !== at).length
+  }
+  expect(await writtenAfter(200_000)).toBe(0)
+  const some = await writtenAfter(270_000)
+  expect(some).toBeGreaterThan(0)
+  expect(some).toBeLessThan(60)
+  expect(await writtenAfter(301_000)).toBe(60)
+})
+
 test('more sessions than a page are all scored, in a few commands', async () => {
   const ids: string[] = []
   for (let n = 0; n < 450; n += 1) ids.push(await addSession())
