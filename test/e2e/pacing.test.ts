@@ -47,28 +47,34 @@ async function arrivals(phones: readonly string[], session: string): Promise<num
     .toSorted((a, b) => a - b)
 }
 
-test('phones see no more than the rate in any window', async () => {
+test.concurrent('phones see no more than the rate in any minute, and all of it while there is work', async () => {
   const business = '254700000011'
-  const settings = { messagesPerMinute: 600, burst: 1, perRecipientSeconds: 0.5, newContactsPerDay: null }
+  const perMinute = 120
+  const settings = { messagesPerMinute: perMinute, burst: 1, perRecipientSeconds: null, newContactsPerDay: null }
   const session = await rig.pairedSession(business, settings)
   const phones = await newPhones(20)
   const messages: PacedMessage[] = []
-  for (let n = 0; n < 100; n += 1) {
+  // Four more than fit into a minute: a rate that is four per cent too high would bring them all within one.
+  for (let n = 0; n < perMinute + 4; n += 1) {
     const message = await send(session, phones[n % phones.length] ?? '', `#${n}`)
     expect(message).toMatchObject({ position: expect.any(Number) as number, estimatedSendAt: expect.any(String) as string })
     messages.push(message)
   }
-  await reached(session, messages, 'sent')
+  const all = async () => (await arrivals(phones, business)).length === messages.length
+  await waitFor('all are there', all, 120_000, 1_000)
+  // In whole seconds, as WhatsApp tells time: of minutes that begin with a second.
   const came = await arrivals(phones, business)
-  expect(came).toHaveLength(100)
-  const windowMs = 3_000
-  // 101.5 ms apart, 200 ms of lateness made up for, and what one message may be on its way longer than another.
-  const most = Math.ceil((windowMs + 200 + 500) / 101) + 1
-  for (const [n, from] of came.entries())
-    expect(came.slice(n).filter((at) => at < from + windowMs).length).toBeLessThanOrEqual(most)
+  const most = Math.max(...came.map((from, n) => came.slice(n).filter((at) => at < from + 60_000).length))
+  expect(most).toBeLessThanOrEqual(perMinute)
+  const { data } = await clientOf(session).messages('direction=outbound&limit=200')
+  const left = data.map(({ timestamps }) => Date.parse(timestamps['sendingAt'] ?? '')).toSorted((a, b) => a - b)
+  const gaps = left.slice(1).map((at, n) => at - (left[n] ?? 0))
+  // What a busy machine delays is not made up for; half of them leave as they should.
+  const middle = gaps.toSorted((a, b) => a - b)[Math.floor(gaps.length / 2)]
+  expect(middle).toBeLessThanOrEqual(60_000 / (0.97 * perMinute))
 })
 
-test('settings, lanes, times and cancel work on a running session', async () => {
+test.concurrent('settings, lanes, times and cancel work on a running session', async () => {
   const session = await rig.pairedSession('254700000012', {
     messagesPerMinute: 1,
     perRecipientSeconds: null,
@@ -104,7 +110,7 @@ test('settings, lanes, times and cancel work on a running session', async () => 
   expect((await rig.sandbox.messages(b)).map(({ text }) => text)).toEqual(['normal'])
 })
 
-test('a restriction stops messages to strangers, tells so, and lets answers pass', async () => {
+test.concurrent('a restriction stops messages to strangers, tells so, and lets answers pass', async () => {
   const business = '254700000013'
   const session = await rig.pairedSession(business, {
     messagesPerMinute: null,
