@@ -37,7 +37,7 @@ export type SendVerdict =
 
 /** @throws AppError `stale_epoch`, or what the store throws: the message is then as it was, or `sending` */
 export async function sendMessage(deps: SendDeps, sessionId: string, id: string): Promise<SendVerdict> {
-  const taken = await deps.messages.take({ sessionId, id, epoch: deps.lease.epoch, now: Date.now() }, describeMessage)
+  const taken = await deps.messages.take({ sessionId, id, epoch: deps.lease.epoch }, describeMessage)
   switch (taken.outcome) {
     case 'older_first':
       return { kind: 'older_first' }

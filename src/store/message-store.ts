@@ -157,9 +157,12 @@ export interface MessageStore {
     input: { message: MessageRecord; idempotency: Idempotency | null; maxQueueDepth: number; now: number },
     describe: Describe<MessageRecord>,
   ): Promise<AcceptOutcome>
-  /** Compare-and-set `queued` → `sending` (or `sending` again after a lost socket; raises attemptCount either way). @throws AppError `stale_epoch` */
+  /**
+   * Compare-and-set `queued` → `sending` (or `sending` again after a lost socket; raises attemptCount either way). Without `now` the time is
+   * read when the store comes to it: it may have waited for others to write. @throws AppError `stale_epoch`
+   */
   take(
-    input: { sessionId: string; id: string; epoch: number; now: number },
+    input: { sessionId: string; id: string; epoch: number; now?: number },
     describe: Describe<MessageRecord>,
   ): Promise<TakeOutcome>
   /** Moves the status forward, never back; null when that would be no step forward. `failed` with `outcome_unknown` still moves to sent, delivered, read. */

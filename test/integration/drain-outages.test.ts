@@ -1,4 +1,5 @@
 // Draining while the store or Redis fails: nothing is lost, nothing passes another, and nobody waits for ever.
+import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { SendQueues } from '../../src/messages/send-queue.ts'
 import { withDeadline } from '../../src/platform/clock.ts'
@@ -27,6 +28,24 @@ test('while the store is away nothing is lost, and it goes on where it was', asy
   await rig.allReach('sent', accepted)
   expect(ids(client.frames)).toEqual(ids(accepted))
   expect(deadSockets).toEqual([])
+})
+
+test('a message that expires while the store is busy is not sent', async () => {
+  const expiresAt = Date.now() + 800
+  const message = await rig.accept('worthless', { expiresAt })
+  const { drain } = await rig.hold(1)
+  const client = new ScriptedClient()
+  const writer = new DatabaseSync(rig.storePath)
+  writer.exec('BEGIN IMMEDIATE')
+  try {
+    drain.attach(client)
+    await waitFor('it is too late', () => Date.now() > expiresAt + 100)
+  } finally {
+    writer.exec('COMMIT')
+    writer.close()
+  }
+  await rig.allReach('expired', [message])
+  expect(client.frames).toEqual([])
 })
 
 test('an ack that the store cannot take at once is recorded later, before the next message leaves', async () => {

@@ -16,7 +16,7 @@ export async function takeMessage(
   input: TakeInput,
   describe: Describe<MessageRecord>,
 ): Promise<TakeOutcome> {
-  const { sessionId, id, epoch, now } = input
+  const { sessionId, id, epoch, now = Date.now() } = input
   await passFence(db, session, sessionId, epoch)
   const message = await findMessage(db, sessionId, id, session)
   if (!message || !isUnfinished(message.status)) return { outcome: 'ended', status: message?.status ?? null }

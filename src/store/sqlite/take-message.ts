@@ -10,7 +10,7 @@ type TakeInput = Parameters<MessageStore['take']>[0]
 
 /** Must run inside `write`. @throws AppError `stale_epoch` */
 export function takeMessage(db: SqliteDatabase, input: TakeInput, describe: Describe<MessageRecord>): TakeOutcome {
-  const { sessionId, id, epoch, now } = input
+  const { sessionId, id, epoch, now = Date.now() } = input
   requireEpoch(db, sessionId, epoch)
   const message = findMessage(db, sessionId, id)
   if (!message || !isUnfinished(message.status)) return { outcome: 'ended', status: message?.status ?? null }
