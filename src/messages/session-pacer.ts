@@ -105,13 +105,13 @@ export class SessionPacer {
     if (pace.intervalMs === null && pace.recipientMs === null) return isReleased
     const { redis, prefix } = this.#deps
     const { intervalMs, burst } = pace
-    await openPace(redis, prefix, {
-      sessionId: this.#sessionId,
-      intervalMs,
-      burst,
-      rampSince: this.#reconnectedAt,
-      isNew: this.#reconnectedAt === null,
-    })
+    const opened = { sessionId: this.#sessionId, intervalMs, burst, rampSince: this.#reconnectedAt }
+    try {
+      await openPace(redis, prefix, { ...opened, isNew: this.#reconnectedAt === null })
+    } catch (error) {
+      this.#mustOpen = true
+      throw error
+    }
     return isReleased
   }
 
