@@ -60,6 +60,17 @@ describeStores('contacts', (t) => {
     expect(some.data).toHaveLength(2)
   })
 
+  test('what is accepted for a LID at the moment when its number is learned stands under the number', async () => {
+    const id = await createHeldSession(t.store)
+    const first = await accept(id, { recipient: phone(1) })
+    await take(first, 100)
+    const learned = advance(first, { to: 'sent', at: 105, address: { lid } })
+    const accepted = await Promise.all(Array.from({ length: 8 }, () => accept(id, { recipient: lid })))
+    await learned
+    const stored = await Promise.all(accepted.map((message) => t.store.messages.get(id, message.id)))
+    expect(stored.map((message) => message?.recipient)).toEqual(accepted.map(() => phone(1)))
+  })
+
   test('a LID that another number has now is known by that one', async () => {
     const id = await createHeldSession(t.store)
     await hearFrom(id, phone(1), 100, lid)

@@ -41,19 +41,19 @@ function request(changes: Partial<PacingRequest> = {}): PacingRequest {
   }
 }
 
-const intervalOf = (messagesPerMinute: number) => {
-  const { session } = newSession()
-  return paceOf({ ...session, settings: { ...session.settings, messagesPerMinute } }, start, null).intervalMs ?? 0
-}
+const { session } = newSession()
+const paceAt = (messagesPerMinute: number, burst: number, now: number, connectedAt: number | null) =>
+  paceOf({ ...session, settings: { ...session.settings, messagesPerMinute, burst } }, now, connectedAt)
 
 /**
  * A sender that has something to send at once: waits as it is told, and a little longer; returns when each message left. `lostMs`: for so long
- * what was granted could not leave, as when the store is away or the answer was lost; then it is asked for again.
+ * what was granted could not leave, as when the store is away or the answer was lost; then it is asked for again. `reconnectEveryMs`: the rate
+ * and the burst begin anew so often.
  */
 async function sendFor(
   rate: number,
   burst: number,
-  options: { ms: number; pauses: number[]; lateMs: number[]; ackMs?: number[]; lostMs?: number[] },
+  options: { ms: number; pauses: number[]; lateMs: number[]; ackMs?: number[]; lostMs?: number[]; reconnectEveryMs?: number },
 ): Promise<number[]> {
   const prefix = newPrefix()
   const acks = new AckTimes()
@@ -64,11 +64,13 @@ async function sendFor(
   let lostMs: number | null = null
   const next = (values: readonly number[]) => values[sentCount % values.length] ?? 0
   while (now < start + options.ms) {
-    const intervalMs = jittered(intervalOf(rate), messageId)
+    const everyMs = options.reconnectEveryMs
+    const pace = paceAt(rate, burst, now, everyMs === undefined ? null : now - ((now - start) % everyMs))
+    const intervalMs = jittered(pace.intervalMs ?? 0, messageId)
     const { recipient } = request()
     const sentBefore = acks.sentBefore(now)
     const previous = sentBefore && { recipient, ...sentBefore }
-    const answer = await reserve(redis, prefix, request({ messageId, intervalMs, burst, previous }), now)
+    const answer = await reserve(redis, prefix, request({ messageId, intervalMs, burst, aheadMs: pace.aheadMs, previous }), now)
     if (answer.kind !== 'granted') {
       now += answer.waitMs + next(options.lateMs)
       continue
@@ -112,6 +114,22 @@ test('never more than the rate and the burst in any minute, whatever the pauses,
       },
     ),
     { numRuns: 60 },
+  )
+})
+
+test('nor when it is connected again and again, whatever is left of a burst', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 120 }),
+      fc.integer({ min: 1, max: 40 }),
+      fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 90_000 })), { minLength: 1, maxLength: 8 }),
+      fc.integer({ min: 500, max: 150_000 }),
+      async (rate, burst, pauses, reconnectEveryMs) => {
+        const left = await sendFor(rate, burst, { ms: 5 * minute, pauses, lateMs: [1, 40], ackMs: [7, 30, 12], reconnectEveryMs })
+        expect(mostInAMinute(left)).toBeLessThanOrEqual(rate + burst - 1)
+      },
+    ),
+    { numRuns: 40 },
   )
 })
 
