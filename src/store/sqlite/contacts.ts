@@ -73,10 +73,12 @@ function learnLid(db: SqliteDatabase, { sessionId, recipient, address: { lid } }
   ).run(recipient, digitsOf(recipient), sessionId, lid)
 }
 
+/** By that index: left to itself SQLite reads all that the session holds back. */
 function release(db: SqliteDatabase, sessionId: string, recipient: string, at: number, heldBy: readonly HeldBy[]): void {
   db.sql(
-    `UPDATE messages SET held_until = ? WHERE session_id = ? AND lane IN (1, 2, 3) AND recipient = ? AND status = 'queued'
-     AND held_until IS NOT NULL AND held_until > ? AND held_by IN (SELECT value FROM json_each(?))`,
+    `UPDATE messages INDEXED BY messages_held_chain SET held_until = ?
+     WHERE session_id = ? AND lane IN (1, 2, 3) AND recipient = ? AND status = 'queued' AND held_until IS NOT NULL AND held_until > ?
+     AND held_by IN (SELECT value FROM json_each(?))`,
   ).run(at, sessionId, recipient, at, JSON.stringify(heldBy))
 }
 
