@@ -174,3 +174,9 @@ export function countsAsNewContact(
 function passesNobody(lane: Lane): boolean {
   return lane !== 'high'
 }
+
+/** What decides who is held back; equal for equal settings. */
+export function holdRulesOf({ settings }: Pick<SessionRecord, 'settings'>): string {
+  const { messagesPerMinute, burst, perRecipientSeconds, newContactsPerDay } = settings
+  return JSON.stringify([messagesPerMinute, burst, perRecipientSeconds, newContactsPerDay])
+}

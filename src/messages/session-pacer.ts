@@ -11,6 +11,7 @@ import {
   countsAsNewContact,
   dayStart,
   holdBehind,
+  holdRulesOf,
   isNewContact,
   isOwn,
   isRestricted,
@@ -167,8 +168,8 @@ export class SessionPacer {
     this.#session = session
     if (!session || !hasHeld) return false
     // What somebody changed while nobody held the session counts for what is held back too.
-    const judgedUnder = before ? rulesOf(before) : await readHoldRules(this.#deps.redis, this.#deps.prefix, this.#sessionId)
-    if (judgedUnder === rulesOf(session)) return false
+    const judgedUnder = before ? holdRulesOf(before) : await readHoldRules(this.#deps.redis, this.#deps.prefix, this.#sessionId)
+    if (judgedUnder === holdRulesOf(session)) return false
     this.#strangers = null
     const released = await this.#deps.messages.releaseHeld({
       sessionId: this.#sessionId,
@@ -221,7 +222,7 @@ export class SessionPacer {
 
   /** Before anything is held back: the next holder judges all of it anew when these are not its session's settings. */
   async #noteRules(): Promise<void> {
-    const rules = this.#session && rulesOf(this.#session)
+    const rules = this.#session && holdRulesOf(this.#session)
     if (rules === null || rules === this.#notedRules) return
     await writeHoldRules(this.#deps.redis, this.#deps.prefix, this.#sessionId, rules)
     this.#notedRules = rules
@@ -275,10 +276,4 @@ export class SessionPacer {
     const hasTurn = this.#turnAt !== null && Math.abs(monotonicMs() - this.#turnAt) < 1_000
     return hasTurn ? null : 1_000 / fleetPerSecond
   }
-}
-
-/** What decides who is held back; equal for equal settings. */
-function rulesOf({ settings }: SessionRecord): string {
-  const { messagesPerMinute, burst, perRecipientSeconds, newContactsPerDay } = settings
-  return JSON.stringify([messagesPerMinute, burst, perRecipientSeconds, newContactsPerDay])
 }

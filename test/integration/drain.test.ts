@@ -237,8 +237,7 @@ test('messages held back let others pass, and come back ahead of later ones when
   await drain.recover()
   const held = await rig.acceptMany(2)
   const holdUntil = async (heldUntil: number) => {
-    const hold = { sessionId: rig.sessionId, epoch: 1, heldBy: 'recipient', heldUntil } as const
-    for (const { id } of held) await rig.store.messages.hold({ ...hold, id })
+    await rig.holdBack(held, heldUntil)
     await drain.recover()
   }
   await holdUntil(Date.now() + 60_000)
@@ -260,8 +259,7 @@ test('a message that must wait for a held one does not stop the other lanes', as
   const client = new ScriptedClient()
   await drain.recover()
   const held = await rig.accept('held')
-  const heldUntil = Date.now() + 60_000
-  await rig.store.messages.hold({ sessionId: rig.sessionId, id: held.id, epoch: 1, heldBy: 'recipient', heldUntil })
+  await rig.holdBack([held], Date.now() + 60_000)
   await drain.recover()
   const behind = await rig.accept('behind it')
   const bulk = await rig.acceptMany(3, { priority: 'bulk' })

@@ -4,6 +4,8 @@ import { unpaced } from '../../scripts/support/api-client.ts'
 import { acceptMessage, type AcceptDeps } from '../../src/messages/accept-message.ts'
 import { SendQueueDrain, type DrainDeps } from '../../src/messages/drain-queue.ts'
 import type { MessageRequest } from '../../src/messages/message.ts'
+import { writeHoldRules } from '../../src/messages/pacing-script.ts'
+import { holdRulesOf } from '../../src/messages/pacing.ts'
 import { SendQueues, sendQueueName } from '../../src/messages/send-queue.ts'
 import { sha256Hex } from '../../src/platform/crypto.ts'
 import { newId } from '../../src/platform/id.ts'
@@ -159,6 +161,15 @@ export class SendRig {
     await waitFor('the producer connection', () => this.accepting.redis.status === 'ready')
     if (!(await this.store.sessions.edit(this.sessionId, { settings: changes }))) throw new Error('the session is gone')
     await wakeSession(this.accepting.redis, this.prefix, this.sessionId, 'settings')
+  }
+
+  /** As a holder does under the settings of now. */
+  async holdBack(messages: readonly { id: string }[], heldUntil: number): Promise<void> {
+    const session = await this.store.sessions.get(this.sessionId)
+    if (!session) throw new Error('the session is gone')
+    await writeHoldRules(this.accepting.redis, this.prefix, this.sessionId, holdRulesOf(session))
+    const hold = { sessionId: this.sessionId, epoch: session.epoch, heldBy: 'recipient', heldUntil } as const
+    for (const { id } of messages) await this.store.messages.hold({ ...hold, id })
   }
 
   /** Jobs that some holder has in hand. */
