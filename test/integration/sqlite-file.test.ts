@@ -195,3 +195,14 @@ test('every question is answered by an index, without reading or sorting a table
   expect(db.preparedTexts.length).toBeGreaterThan(70)
   expect(offending).toEqual([])
 })
+
+test('messages that are asked for by their ids are found by them, and not looked for in all of their session', async () => {
+  const db = await SqliteDatabase.open(path)
+  await askEverything(createSqliteStore(db))
+  const plain = new DatabaseSync(path)
+  const asked = db.preparedTexts.filter((text) => /FROM messages\s+WHERE id IN/.test(text))
+  const steps = asked.map((text) => String(plain.prepare(`EXPLAIN QUERY PLAN ${text}`).all(null, null)[0]?.['detail']))
+  plain.close()
+  await db.close()
+  expect(steps).toEqual([expect.stringMatching(/\(id=\?\)$/), expect.stringMatching(/\(id=\?\)$/)])
+})

@@ -147,10 +147,11 @@ function earlier(known: number | null, other: unknown): number | null {
   return known === null ? other : Math.min(known, other)
 }
 
+/** The plus keeps to the index by id: by session SQLite would read all that the session has. */
 function listAcked(db: SqliteDatabase, sessionId: string, ids: readonly string[]): AckedMessage[] {
   const wanted = db.sql(
     `SELECT id, status, recipient, reached_at ->> 'sending' AS sending_at, reached_at ->> 'sent' AS sent_at FROM messages
-     WHERE id IN (SELECT value FROM json_each(?)) AND session_id = ?`,
+     WHERE id IN (SELECT value FROM json_each(?)) AND +session_id = ?`,
   )
   const rows = new Map(wanted.all(JSON.stringify(ids), sessionId).map((row) => [row['id'], row]))
   return ids.flatMap((id) => {

@@ -45,10 +45,10 @@ function chatsOf(db: SqliteDatabase, sessionId: string | undefined, recipient: s
   return number === null ? [recipient] : [recipient, number]
 }
 
-/** Must run inside `read`. */
+/** Must run inside `read`. The plus keeps to the index by id: by session SQLite would read all that the session has. */
 export function listById(db: SqliteDatabase, sessionId: string, ids: readonly string[]): MessageRecord[] {
   return db
-    .sql('SELECT * FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND session_id = ?')
+    .sql('SELECT * FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND +session_id = ?')
     .all(JSON.stringify(ids), sessionId)
     .map(toMessage)
 }
