@@ -78,9 +78,10 @@ local function whole(ms) return string.format('%.0f', math.ceil(ms)) end
 /**
  * `tat` is the time at which the allowance is whole again; a message may leave when that is at most `ahead` ahead. It is never
  * further ahead than burst intervals, whatever clock or setting it was written under. Missing, it counts as "just sent", burst and all; and
- * `since` then says until when a recipient without a key may have lost it with the rest. A recipient's key names the message that it was
- * granted for: when others went first after all, that one does not wait for itself.
- * KEYS: session, recipient, fleet, recipient before.
+ * `since` then says until when a recipient without a key may have lost it with the rest. A key beside a recipient's names the message that it
+ * was granted for: when others went first after all, that one does not wait for itself. The recipient's own key holds a time alone, as workers
+ * of older versions read it.
+ * KEYS: session, recipient, fleet, recipient before, whom the recipient's time was granted to.
  */
 const reserveScript = defineScript(`${clock}
 local now = clock(ARGV[8])
@@ -99,13 +100,16 @@ if sentAgo >= 0 then tat = math.max(tat, now - sentAgo + interval) end
 if recipientMs > 0 and ackedAgo >= 0 and ackedAgo < recipientMs then
   redis.call('SET', KEYS[4], now - ackedAgo + recipientMs, 'PX', math.ceil(recipientMs - ackedAgo))
 end
-local function close_recipient(whose)
-  redis.call('SET', KEYS[2], string.format('%.3f %s', now + recipientMs, whose), 'PX', math.ceil(recipientMs))
+local function close_recipient()
+  redis.call('SET', KEYS[2], string.format('%.3f', now + recipientMs), 'PX', math.ceil(recipientMs))
 end
 local function granted()
   redis.call('HSET', KEYS[1], 'tat', tat, 'id', id)
   redis.call('PEXPIRE', KEYS[1], ${keepMs})
-  if recipientMs > 0 then close_recipient(id) end
+  if recipientMs > 0 then
+    close_recipient()
+    redis.call('SET', KEYS[5], id, 'PX', math.ceil(recipientMs))
+  end
   return { 'granted', whole(math.max(0, tat - ahead - now)) }
 end
 if state[2] == id then
@@ -118,11 +122,10 @@ if interval > 0 and wait > 0 then
   return { 'session', whole(wait) }
 end
 if recipientMs > 0 then
-  local at, whose = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) ?(%S*)')
-  local free = tonumber(at) or since + recipientMs
-  if free > now and whose ~= id then
+  local free = tonumber(redis.call('GET', KEYS[2])) or since + recipientMs
+  if free > now and redis.call('GET', KEYS[5]) ~= id then
     if free > now + recipientMs then
-      close_recipient(whose or '')
+      close_recipient()
       free = now + recipientMs
     end
     return { 'recipient', whole(free - now) }
@@ -165,11 +168,13 @@ export async function reserve(
   now: number | '' = '',
 ): Promise<PacingAnswer> {
   const { sessionId, recipient, previous } = request
+  const recipientKey = recipientPaceKey(prefix, sessionId, recipient)
   const keys = [
     paceKey(prefix, sessionId),
-    recipientPaceKey(prefix, sessionId, recipient),
+    recipientKey,
     fleetPaceKey(prefix),
     recipientPaceKey(prefix, sessionId, previous?.recipient ?? recipient),
+    redisKey(recipientKey, 'whose'),
   ]
   const args = [
     request.messageId,
@@ -233,7 +238,7 @@ export async function readPace(
   const times = (known?.[1] ?? []) as (string | null)[]
   return {
     fullAt: tat ? Number(tat) : null,
-    recipientNextAt: times.map((time) => (time === null ? null : Number.parseFloat(time))),
+    recipientNextAt: times.map((time) => (time === null ? null : Number(time))),
     fleetAt: fleet?.[1] ? Number(fleet[1]) : null,
     rampSince: ramp ? Number(ramp) : null,
   }

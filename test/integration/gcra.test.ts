@@ -216,6 +216,16 @@ test('one recipient waits, another does not, and the wait is counted from the ac
   expect((await ask({}, start + 8_500)).kind).toBe('granted')
 })
 
+test('a recipient’s time is a number alone: workers and APIs of an older version read it while a fleet is upgraded', async () => {
+  const prefix = newPrefix()
+  await openPace(redis, prefix, { sessionId: 'ses_1', intervalMs: null, burst: 1, rampSince: null, isNew: true }, start)
+  const granted = request({ recipientMs: 6_000 })
+  expect((await reserve(redis, prefix, granted, start)).kind).toBe('granted')
+  const keys = await redis.keys(`${prefix}:session:ses_1:pace:*`)
+  const values = await Promise.all(keys.map((key) => redis.get(key)))
+  expect(values.filter((value) => value !== granted.messageId).map(Number)).toEqual([start + 6_000])
+})
+
 test('a message that was acked late counts as sent late', async () => {
   const prefix = newPrefix()
   const paced = { intervalMs: 3_000 }
