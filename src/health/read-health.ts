@@ -4,6 +4,7 @@ import { isoTime } from '../platform/clock.ts'
 import { readFleetWait } from '../messages/pacing-script.ts'
 import {
   droppedUntil,
+  isOfOlderVersion,
   readConnectionHistories,
   readHistorySince,
   type ConnectionChange,
@@ -96,7 +97,8 @@ async function readFacts(
   ])
   // With samples and without that mark Redis was emptied, and no tick has come since.
   const emptiedAt = historySince ?? samples.at(-1)?.at ?? 0
-  const forgottenUntil = Math.max(emptiedAt, history ? sampledUntil(history, samples) : 0)
+  const isUncounted = history !== undefined && isOfOlderVersion(history)
+  const forgottenUntil = isUncounted ? 0 : Math.max(emptiedAt, history ? sampledUntil(history, samples) : 0)
   const heardAt = live.holder === null ? null : (live.lastTrafficAt ?? connectedJustNow(session, now))
   const isUnheard = session.status === 'connected' && heardAt === null
   return {

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
 import { readFleetWait } from '../messages/pacing-script.ts'
 import type { Log } from '../platform/log.ts'
-import { keepHistorySince, listTroubled, type ConnectionHistory } from '../sessions/connection-history.ts'
+import { isOfOlderVersion, keepHistorySince, listTroubled, type ConnectionHistory } from '../sessions/connection-history.ts'
 import { describeHealth, describeNothing } from '../sessions/session-events.ts'
 import type { PublishedEvent } from '../store/event-store.ts'
 import type { HealthSample } from '../store/health-store.ts'
@@ -112,18 +112,19 @@ export class SessionScorer {
     for (const session of known) {
       const work = works.get(session.id)
       if (!work) continue
+      const history = histories.get(session.id)
       const facts: SessionFacts = {
         now,
         windowMs: scoreWindowMs,
         session,
         ...(await this.#heard(session, tick)),
-        history: histories.get(session.id) ?? quietHistory(session, now),
-        past: await this.#past(session, tick),
+        history: history ?? quietHistory(session, now),
+        past: history && isOfOlderVersion(history) ? null : await this.#past(session, tick),
         work,
         acked: await this.#acked.of(session.id, work, now),
         fleetBoundAt: this.#fleetBoundAt,
       }
-      const scored = { ...score(session, facts, histories.get(session.id) ?? noHistory), revision: work.revision }
+      const scored = { ...score(session, facts, history ?? noHistory), revision: work.revision }
       if (isDue(scored)) due.push(scored)
     }
     await this.#keep(due)

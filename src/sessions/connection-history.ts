@@ -114,6 +114,14 @@ export async function keepHistorySince({ redis, prefix }: HistoryDeps, now: numb
   return Number(results?.[1]?.[1] ?? now)
 }
 
+/**
+ * Entries of an older version do not say when they were noted, and no sample counts them: while there are some the lists are all that is known,
+ * and nothing was forgotten.
+ */
+export function isOfOlderVersion({ changes, reconnects }: ConnectionHistory): boolean {
+  return [...changes, ...reconnects].some(({ notedAt }) => notedAt === undefined)
+}
+
 /** Full lists have dropped what was before their oldest entry. */
 export function droppedUntil({ changes, reconnects }: ConnectionHistory): number | null {
   const ends = [

@@ -5,7 +5,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readHealth } from '../../src/health/read-health.ts'
 import { SessionScorer } from '../../src/health/score-sessions.ts'
 import { recordConnection, recordReconnect } from '../../src/sessions/connection-history.ts'
-import { historySinceKey, trafficKey, unheardKey, workersKey } from '../../src/sessions/session-keys.ts'
+import {
+  connectionsKey,
+  historySinceKey,
+  reconnectsKey,
+  trafficKey,
+  unheardKey,
+  workersKey,
+} from '../../src/sessions/session-keys.ts'
 import { newSession } from '../support/records.ts'
 import { startTestRedis, type TestRedis } from '../support/redis.ts'
 import { openTestSqlite, type TestStore } from '../support/store.ts'
@@ -93,6 +100,31 @@ test('a session that was ill is not well because Redis was emptied, and its day 
   expect(Math.abs(after.score - before.score)).toBeLessThanOrEqual(3)
   expect(after.signals.reconnectCount).toBe(6)
   expect(after.signals.uptimePercent).toBeLessThan(100)
+})
+
+test('a session that was ill is not well because the fleet was upgraded: what an older version noted still counts', async () => {
+  const id = await addSession()
+  await flap(id, 6)
+  // An older version did not say when, and its samples count nothing.
+  for (const key of [connectionsKey(prefix, id), reconnectsKey(prefix, id)]) {
+    const entries = (await redis.lrange(key, 0, -1)).map((entry) => JSON.stringify({ ...JSON.parse(entry), notedAt: undefined }))
+    await redis
+      .multi()
+      .del(key)
+      .rpush(key, ...entries)
+      .exec()
+  }
+  await redis.del(historySinceKey(prefix))
+  const at = Date.now() - minute
+  const sample = { sessionId: id, at, score: 66, level: 'recovering', reasons: [], signals: {}, actions: [] } as const
+  await testStore.store.health.append([{ ...sample, reasons: [], actions: [] }])
+  await testStore.store.sessions.setHealth(id, { score: 66, level: 'recovering', reason: null, at }, () => [])
+  expect((await read(id)).signals.reconnectCount).toBe(6)
+  await tick(id)
+  expect((await sessionOf(id)).health?.score).toBeLessThan(75)
+  const after = await read(id)
+  expect(after.signals.reconnectCount).toBe(6)
+  expect(after.score).toBeLessThan(75)
 })
 
 test('a session that no worker reported is not well because Redis was emptied', async () => {
