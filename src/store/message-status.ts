@@ -1,5 +1,5 @@
 // The message's state machine: which step is one forward, and what the time line looks like after it.
-import type { MessageRecord, MessageStatus, StatusChange } from './message-store.ts'
+import type { ContactFacts, HeldBy, MessageRecord, MessageStatus, StatusChange } from './message-store.ts'
 
 const rank: Partial<Record<MessageStatus, number>> = {
   scheduled: 0,
@@ -71,6 +71,12 @@ export function isContact(recipient: string): boolean {
 
 export function isLid(recipient: string): boolean {
   return recipient.endsWith('@lid')
+}
+
+/** What does not hold back a message to somebody of whom this is known. */
+export function holdsEndedBy(contact: ContactFacts | null): HeldBy[] {
+  if (contact?.firstInboundAt != null) return ['new_contacts', 'restriction']
+  return contact?.firstOutboundAt != null ? ['new_contacts'] : []
 }
 
 /** One person has one recipient, by which order and pacing go: that of their number, once it is known. */

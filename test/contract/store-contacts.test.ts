@@ -94,6 +94,27 @@ describeStores('contacts', (t) => {
     expect(await heldUntil(other)).toBe(9e12)
   })
 
+  test.each([
+    ['number', 'LID', phone(1), lid],
+    ['LID', 'number', lid, phone(1)],
+  ])(
+    'what waits because the %s is a stranger is due once it is known who was written to under the %s',
+    async (_, _other, to, known) => {
+      const id = await createHeldSession(t.store)
+      const first = await accept(id, { recipient: known })
+      await take(first, 100)
+      await advance(first, { to: 'sent', at: 105 })
+      const waiting = await accept(id, { recipient: to })
+      await hold(waiting, 'new_contacts', 9e12)
+      const urgent = await accept(id, { recipient: phone(1), priority: 'high' })
+      await take(urgent, 200)
+      await advance(urgent, { to: 'sent', at: 205, address: { lid } })
+      const after = await t.store.messages.get(id, waiting.id)
+      expect(after?.recipient).toBe(phone(1))
+      expect(after?.heldUntil).toBeLessThanOrEqual(Date.now())
+    },
+  )
+
   test('the queue says of each who is a stranger, and who has never written', async () => {
     const id = await createHeldSession(t.store)
     const first = await accept(id, { recipient: phone(1) })

@@ -1,12 +1,12 @@
 // Who a session has written to and heard from, in MongoDB: what makes a contact new.
 import type { ClientSession } from 'mongoose'
-import { addressedTo, digitsOf, isContact, isLid } from '../message-status.ts'
+import { addressedTo, digitsOf, holdsEndedBy, isContact, isLid } from '../message-status.ts'
 import type { ContactFacts, HeldBy, MessageRecord, NewContacts } from '../message-store.ts'
 import type { MongoDatabase } from './database.ts'
 import { passFence } from './session-doc.ts'
 
 const pageSize = 500
-const idOf = (sessionId: string, recipient: string) => `${sessionId} ${recipient}`
+const idOf = (sessionId: string, recipient: string): string => `${sessionId} ${recipient}`
 
 const nothing: ContactFacts = { firstOutboundAt: null, firstInboundAt: null, lastInboundAt: null }
 
@@ -18,9 +18,8 @@ export async function recordWrittenTo(
   at: number,
 ): Promise<void> {
   if (!isContact(message.recipient)) return
-  await learnLid(db, session, message)
-  const { sessionId, recipient } = await underNumber(db, session, message)
-  const known = await db.models.contacts.findById(idOf(sessionId, recipient), { firstOutboundAt: 1 }, { session }).lean()
+  const { sessionId } = message
+  const { recipient, known } = await contactOf(db, session, message)
   if (known?.firstOutboundAt != null) return
   await db.models.contacts.updateOne(
     { _id: idOf(sessionId, recipient) },
@@ -38,9 +37,8 @@ export async function recordHeardFrom(
   at: number,
 ): Promise<void> {
   if (!isContact(message.recipient)) return
-  await learnLid(db, session, message)
-  const { sessionId, recipient } = await underNumber(db, session, message)
-  const known = await db.models.contacts.findById(idOf(sessionId, recipient), null, { session }).lean()
+  const { sessionId } = message
+  const { recipient, known } = await contactOf(db, session, message)
   const heard = { firstInboundAt: known?.firstInboundAt ?? at, lastInboundAt: Math.max(known?.lastInboundAt ?? 0, at) }
   await db.models.contacts.updateOne(
     { _id: idOf(sessionId, recipient) },
@@ -68,41 +66,60 @@ export async function findNumber(
   return found?.knownAs ?? null
 }
 
-/** Number and LID are one person: what is known of both stands under the number from now on, and what waits for either stands in one line. */
+/** The person, and what is known of them. */
+async function contactOf(
+  db: MongoDatabase,
+  session: ClientSession,
+  message: MessageRecord,
+): Promise<{ recipient: string; known: ContactFacts | null }> {
+  const { lid } = message.address
+  if (lid !== null && !isLid(message.recipient)) return learnLid(db, session, message, lid)
+  const { sessionId, recipient } = await underNumber(db, session, message)
+  return { recipient, known: await db.models.contacts.findById(idOf(sessionId, recipient), null, { session }).lean() }
+}
+
+/**
+ * Number and LID are one person: what is known of both stands under the number from now on, and what waits for either stands in one line, where
+ * nobody is a stranger who is none under the other.
+ */
 async function learnLid(
   db: MongoDatabase,
   session: ClientSession,
-  { sessionId, recipient, address: { lid } }: MessageRecord,
-): Promise<void> {
-  if (lid === null || isLid(recipient)) return
+  { sessionId, recipient, updatedAt }: MessageRecord,
+  lid: string,
+): Promise<{ recipient: string; known: ContactFacts | null }> {
   const { contacts, messages } = db.models
-  const former = await contacts.findById(idOf(sessionId, lid), null, { session }).lean()
-  if (former?.knownAs === recipient) return
+  const [ofLid, ofNumber] = [idOf(sessionId, lid), idOf(sessionId, recipient)]
+  const found = await contacts.find({ _id: { $in: [ofLid, ofNumber] } }, null, { session }).lean()
+  const former = found.find(({ _id }) => _id === ofLid)
+  const known = found.find(({ _id }) => _id === ofNumber) ?? null
+  if (former?.knownAs === recipient) return { recipient, known }
   await contacts.updateOne(
-    { _id: idOf(sessionId, lid) },
+    { _id: ofLid },
     { $set: { ...nothing, knownAs: recipient }, $setOnInsert: { sessionId } },
     { session, upsert: true },
   )
+  const both = former ? merged(known ?? nothing, former) : known
   if (former) {
-    const known = (await contacts.findById(idOf(sessionId, recipient), null, { session }).lean()) ?? nothing
-    const times = (field: keyof ContactFacts) => [known[field], former[field]].filter((at) => at !== null)
-    const [outbound, inbound, last] = [times('firstOutboundAt'), times('firstInboundAt'), times('lastInboundAt')]
-    const both: ContactFacts = {
-      firstOutboundAt: outbound.length > 0 ? Math.min(...outbound) : null,
-      firstInboundAt: inbound.length > 0 ? Math.min(...inbound) : null,
-      lastInboundAt: last.length > 0 ? Math.max(...last) : null,
-    }
-    await contacts.updateOne(
-      { _id: idOf(sessionId, recipient) },
-      { $set: both, $setOnInsert: { sessionId } },
-      { session, upsert: true },
-    )
+    await contacts.updateOne({ _id: ofNumber }, { $set: { ...both }, $setOnInsert: { sessionId } }, { session, upsert: true })
   }
   await messages.updateMany(
     { sessionId, recipient: lid, waiting: true },
     { $set: { recipient, 'address.phoneNumber': digitsOf(recipient) } },
     { session },
   )
+  await release(db, session, { sessionId, recipient, at: updatedAt, heldBy: holdsEndedBy(both) })
+  return { recipient, known: both }
+}
+
+function merged(a: ContactFacts, b: ContactFacts): ContactFacts {
+  const times = (field: keyof ContactFacts) => [a[field], b[field]].filter((at) => at !== null)
+  const [outbound, inbound, last] = [times('firstOutboundAt'), times('firstInboundAt'), times('lastInboundAt')]
+  return {
+    firstOutboundAt: outbound.length > 0 ? Math.min(...outbound) : null,
+    firstInboundAt: inbound.length > 0 ? Math.min(...inbound) : null,
+    lastInboundAt: last.length > 0 ? Math.max(...last) : null,
+  }
 }
 
 async function release(
@@ -110,6 +127,7 @@ async function release(
   session: ClientSession,
   { sessionId, recipient, at, heldBy }: { sessionId: string; recipient: string; at: number; heldBy: HeldBy[] },
 ): Promise<void> {
+  if (heldBy.length === 0) return
   const held = { waiting: true as const, status: 'queued' as const, heldUntil: { $gt: at } }
   await db.models.messages.updateMany(
     { sessionId, lane: { $in: [1, 2, 3] }, recipient, ...held, heldBy: { $in: heldBy } },

@@ -1,5 +1,5 @@
 // Who a session has written to and heard from, in SQLite: what makes a contact new.
-import { addressedTo, digitsOf, isContact, isLid } from '../message-status.ts'
+import { addressedTo, digitsOf, holdsEndedBy, isContact, isLid } from '../message-status.ts'
 import type { ContactFacts, HeldBy, MessageRecord, NewContacts } from '../message-store.ts'
 import type { SqliteDatabase } from './database.ts'
 
@@ -49,8 +49,11 @@ export function findNumber(db: SqliteDatabase, sessionId: string, recipient: str
   return (row?.['known_as'] as string | null | undefined) ?? null
 }
 
-/** Number and LID are one person: what is known of both stands under the number from now on, and what waits for either stands in one line. */
-function learnLid(db: SqliteDatabase, { sessionId, recipient, address: { lid } }: MessageRecord): void {
+/**
+ * Number and LID are one person: what is known of both stands under the number from now on, and what waits for either stands in one line, where
+ * nobody is a stranger who is none under the other.
+ */
+function learnLid(db: SqliteDatabase, { sessionId, recipient, address: { lid }, updatedAt }: MessageRecord): void {
   if (lid === null || isLid(recipient) || findNumber(db, sessionId, lid) === recipient) return
   const former = findContact(db, sessionId, lid)
   db.sql(
@@ -71,6 +74,7 @@ function learnLid(db: SqliteDatabase, { sessionId, recipient, address: { lid } }
     `UPDATE messages SET recipient = ?, address = json_set(address, '$.phoneNumber', ?)
      WHERE session_id = ? AND recipient = ? AND status IN ('queued', 'scheduled')`,
   ).run(recipient, digitsOf(recipient), sessionId, lid)
+  release(db, sessionId, recipient, updatedAt, holdsEndedBy(findContact(db, sessionId, recipient)))
 }
 
 /** By that index: left to itself SQLite reads all that the session holds back. */
