@@ -12,7 +12,7 @@ import { readPace } from './pacing-script.ts'
 import { typicalTypingMs } from './typing-time.ts'
 
 export interface ForecastDeps {
-  messages: Pick<MessageStore, 'listQueue' | 'newContacts' | 'pacingFacts' | 'position'>
+  messages: Pick<MessageStore, 'list' | 'listQueue' | 'newContacts' | 'pacingFacts' | 'position'>
   /** A 'producer' connection. */
   redis: Redis
   prefix: string
@@ -91,7 +91,7 @@ export class SessionForecasts {
   async nextPositions(session: SessionRecord, limit: number): Promise<Map<string, number>> {
     try {
       if (this.#isPaced(session)) {
-        const { byId } = await this.#fresh(session, [])
+        const { byId } = await this.#fresh(session, await this.#typedNext(session))
         const known = Array.from(byId, ([id, { position }]) => [id, position] as const)
         return new Map(known.toSorted(([, a], [, b]) => a - b))
       }
@@ -100,6 +100,12 @@ export class SessionForecasts {
     }
     const rows = await this.#deps.messages.listQueue(session.id, limit)
     return new Map(rows.map(({ id }, index) => [id, index]))
+  }
+
+  /** Enough to tell how long typing takes. */
+  async #typedNext({ id: sessionId, settings }: SessionRecord): Promise<MessageRecord[]> {
+    if (!settings.typing) return []
+    return (await this.#deps.messages.list({ sessionId, status: 'queued', limit: 20 })).data
   }
 
   #isPaced({ settings, restriction }: SessionRecord): boolean {

@@ -20,6 +20,9 @@ interface QueueHead {
   scheduledCount: number
 }
 
+/** So many at a time, however few are wanted: those that have ended are passed over. */
+const leastPage = 100
+
 /** At most `limit` of either. */
 export async function readQueue(deps: ReadQueueDeps, session: SessionRecord, limit: number): Promise<QueueHead> {
   const { id: sessionId } = session
@@ -31,8 +34,9 @@ export async function readQueue(deps: ReadQueueDeps, session: SessionRecord, lim
   ])
   const ids = [...positions.keys()]
   const next = new Map(sending.data.map((message) => [message.id, message]))
-  for (let from = 0; next.size < limit && from < ids.length; from += limit) {
-    const page = ids.slice(from, from + limit)
+  const pageSize = Math.max(limit, leastPage)
+  for (let from = 0; next.size < limit && from < ids.length; from += pageSize) {
+    const page = ids.slice(from, from + pageSize)
     const found = new Map((await deps.messages.listById(sessionId, page)).map((message) => [message.id, message]))
     for (const id of page) {
       const message = found.get(id)

@@ -2,6 +2,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { SessionForecasts } from '../../src/messages/forecast-session.ts'
+import { readQueue } from '../../src/messages/read-queue.ts'
 import type { QueuePlace } from '../../src/messages/message-view.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
 import { ScriptedClient } from '../support/scripted-client.ts'
@@ -49,6 +50,39 @@ test('what a restriction keeps back is said to leave when that ends, before its 
   await waitFor('they are held', held)
   await expectHeld(first)
   await expectHeld(await rig.accept('3', { to: '254700000003' }))
+})
+
+test('whoever has looked at the head of a queue is told the same times as whoever asks for its messages: typing takes its time', async () => {
+  await rig.configure({ typing: true, perRecipientSeconds: null, newContactsPerDay: null })
+  const messages: MessageRecord[] = []
+  for (let n = 0; n < 40; n += 1) messages.push(await rig.accept('a text that takes a while to type. '.repeat(4)))
+  const last = messages.at(-1) as MessageRecord
+  const session = await rig.store.sessions.get(rig.sessionId)
+  if (!session) throw new Error('gone')
+  expect((await forecasts.nextPositions(session, 10)).get(last.id)).toBe(39)
+  const { estimatedSendAt } = await placeOf(last)
+  expect(estimatedSendAt).toBeGreaterThan(Date.now() + 40_000)
+})
+
+test('the head of a queue whose first ones have ended is found in a few questions', async () => {
+  const accepted: MessageRecord[] = []
+  for (let n = 0; n < 120; n += 1) accepted.push(await rig.accept(`${n}`))
+  for (const { id } of accepted.slice(0, 110)) await rig.store.messages.cancel(rig.sessionId, id, Date.now(), () => [])
+  const session = await rig.store.sessions.get(rig.sessionId)
+  if (!session) throw new Error('gone')
+  let questions = 0
+  const messages: Parameters<typeof readQueue>[0]['messages'] = {
+    ...rig.store.messages,
+    listById: (...args) => {
+      questions += 1
+      return rig.store.messages.listById(...args)
+    },
+  }
+  // As a forecast has them that was made just before.
+  const nextPositions = () => Promise.resolve(new Map(accepted.map(({ id }, i) => [id, i])))
+  const head = await readQueue({ messages, forecasts: { nextPositions } }, session, 1)
+  expect(head.next.map(({ id }) => id)).toEqual([accepted[110]?.id])
+  expect(questions).toBeLessThanOrEqual(2)
 })
 
 test('of 100 queued messages the median forecast is wrong by less than a tenth', async () => {
