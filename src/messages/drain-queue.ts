@@ -279,7 +279,7 @@ export class SendQueueDrain {
     }
     const deps = { ...this.#deps, deliver, isTyping: this.#pacer.isTyping, ending: this.#ending.signal, log: this.#deps.log }
     const verdict = await this.#inFlight.track((hurry) => sendMessage({ ...deps, hurry }, this.#sessionId, job.id as string))
-    if (verdict.kind === 'ended' && this.#pacer.isToStranger) this.heard()
+    if (verdict.kind === 'ended' && this.#pacer.endsHolds) this.heard()
     return verdict
   }
 

@@ -130,9 +130,9 @@ export class SessionPacer {
     return hold ? this.#hold(id, hold) : this.#reserve(id, facts, pace)
   }
 
-  /** The message that was let go last is the first one to its recipient. */
-  get isToStranger(): boolean {
-    return this.#admitted?.isNew === true
+  /** The message that was let go last is the first one to its recipient, and others to them may have waited for a day with room. */
+  get endsHolds(): boolean {
+    return this.#admitted?.isNew === true && this.#session?.settings.newContactsPerDay !== null
   }
 
   /** The outcome of the message that was let go last is known: it may have left. What never came so far has not. */

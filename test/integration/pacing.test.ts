@@ -132,3 +132,21 @@ test('an unpaced session asks neither Redis nor the store for anything more than
   expect(Object.fromEntries(calls)).toEqual({ take: 20, advance: 20 })
   expect(await rig.accepting.redis.keys(`${rig.prefix}:*pace*`)).toEqual([])
 })
+
+test('messages to strangers end no hold where strangers are not limited: what is held back is not looked through for each', async () => {
+  await rig.configure({ perRecipientSeconds: 3_600 })
+  const { messages } = rig.store
+  let looks = 0
+  const listHeld: MessageStore['listHeld'] = (...args) => {
+    looks += 1
+    return messages.listHeld(...args)
+  }
+  const { drain } = await rig.hold(1, { messages: { ...messages, listHeld } })
+  drain.attach(timed().client)
+  const [, held] = await acceptTo(rig, [1, 1])
+  await waitFor('the second one is held', async () => (await stored(rig, held!)).heldBy === 'recipient')
+  await rig.allReach('sent', await acceptTo(rig, [2]))
+  const before = looks
+  await rig.allReach('sent', await acceptTo(rig, [3, 4, 5, 6, 7, 8, 9, 10, 11, 12]))
+  expect(looks - before).toBeLessThan(5)
+})
