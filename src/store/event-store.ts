@@ -145,7 +145,7 @@ export interface EndpointStore {
   reseal(id: string, from: SealedFields, to: SealedFields): Promise<boolean>
   /**
    * Disables it once; null when it was disabled already. The describe'd events stand under the endpoint's session, those of a fleet-wide one
-   * under `sessionId`: whose delivery it was.
+   * under `sessionId`: whose delivery it was, also while the log still keeps events of a session that is gone.
    */
   disable(
     id: string,

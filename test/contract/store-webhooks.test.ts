@@ -88,6 +88,21 @@ describeStores('webhooks', (t) => {
     })
   })
 
+  test('that an endpoint of the fleet is disabled is told, also when the session whose delivery it was is gone', async () => {
+    const id = await createHeldSession(t.store)
+    const [fleet, otherFleet] = [newEndpoint(), newEndpoint()]
+    for (const each of [fleet, otherFleet]) await t.store.endpoints.create(each)
+    await t.store.events.append(id, [{ type: 'message.sent', data: {} }])
+    await t.store.sessions.remove(id, 1)
+    const gone = { reason: 'gone', at: Date.now(), sessionId: id }
+    const disabled = await t.store.endpoints.disable(fleet.id, gone, () => [{ type: 'webhook.disabled', data: {} }])
+    expect(disabled?.published).toMatchObject([
+      { event: { type: 'webhook.disabled', sessionId: id, sequence: 2 }, deliveries: [{ endpointId: otherFleet.id }] },
+    ])
+    const log = await t.store.events.read({ limit: 9 })
+    expect(log.events.map(({ type }) => type)).toEqual(['message.sent', 'webhook.disabled'])
+  })
+
   test('endpoints are counted by state: what somebody switched off is not ill', async () => {
     const states = [{}, {}, { enabled: false, disabledReason: 'requested' }, { enabled: false, disabledReason: 'gone' }]
     expect(await t.store.endpoints.countByState()).toEqual({ enabled: 0, disabled: 0, off: 0 })

@@ -3,7 +3,7 @@ import { decodeCursor, toPage } from '../cursor.ts'
 import { offReason, type EndpointRecord, type EndpointStore, type SealedFields } from '../event-store.ts'
 import type { MongoDatabase } from './database.ts'
 import type { EventPlaces } from './event-places.ts'
-import { publish } from './outbox.ts'
+import { publish, publishOfGone } from './outbox.ts'
 import type { EndpointDoc } from './schemas.ts'
 
 export function createEndpoints(db: MongoDatabase, places: EventPlaces): EndpointStore {
@@ -60,7 +60,10 @@ export function createEndpoints(db: MongoDatabase, places: EventPlaces): Endpoin
           .lean()
         if (!found) return null
         const record = toEndpoint(found)
-        return { record, published: await publish(db, session, record.sessionId ?? sessionId, describe(record)) }
+        const drafts = describe(record)
+        const published = await publish(db, session, record.sessionId ?? sessionId, drafts)
+        if (published.length > 0 || record.sessionId !== null) return { record, published }
+        return { record, published: await publishOfGone(db, session, sessionId, drafts) }
       })
       places.soon()
       return outcome

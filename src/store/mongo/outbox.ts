@@ -40,11 +40,28 @@ export async function publish(
   return insertEvents(db, session, counters, drafts, now)
 }
 
+/**
+ * For what is told of a session that is gone, and its counters with it: after the last that the log keeps of it. A session of which it
+ * keeps nothing publishes nothing.
+ */
+export async function publishOfGone(
+  db: MongoDatabase,
+  session: ClientSession,
+  sessionId: string,
+  drafts: EventDraft[],
+): Promise<PublishedEvent[]> {
+  const last = await db.models.events.findOne({ sessionId }, { sequence: 1 }, { session }).sort({ sequence: -1 }).lean()
+  if (!last) return []
+  const now = Date.now()
+  const counters = { _id: sessionId, eventSequence: last.sequence + drafts.length, lastEventAt: now }
+  return insertEvents(db, session, counters, drafts, now)
+}
+
 /** `now` dates the deliveries: after a clock that ran ahead the session's events keep its time for a while, but nothing waits for it. */
 async function insertEvents(
   db: MongoDatabase,
   session: ClientSession,
-  counters: CountersDoc,
+  counters: Pick<CountersDoc, '_id' | 'eventSequence' | 'lastEventAt'>,
   drafts: EventDraft[],
   now: number,
 ): Promise<PublishedEvent[]> {

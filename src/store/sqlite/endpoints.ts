@@ -2,7 +2,7 @@
 import { decodeCursor, toPage } from '../cursor.ts'
 import { offReason, type EndpointRecord, type EndpointState, type EndpointStore } from '../event-store.ts'
 import type { SqliteDatabase } from './database.ts'
-import { publish } from './outbox.ts'
+import { publish, publishOfGone } from './outbox.ts'
 
 const deliveriesPerStep = 500
 
@@ -63,7 +63,10 @@ export function createEndpoints(db: SqliteDatabase): EndpointStore {
         if (!endpoint?.enabled) return null
         const after: EndpointRecord = { ...endpoint, enabled: false, disabledReason: reason, updatedAt: at }
         saveEndpoint(db, after)
-        return { record: after, published: publish(db, after.sessionId ?? sessionId, describe(after)) }
+        const drafts = describe(after)
+        const published = publish(db, after.sessionId ?? sessionId, drafts)
+        if (published.length > 0 || after.sessionId !== null) return { record: after, published }
+        return { record: after, published: publishOfGone(db, sessionId, drafts) }
       }),
 
     countByState: () =>

@@ -31,6 +31,15 @@ export function publish(
   return insertEvents(db, sessionId, drafts, Number(counters['event_sequence']) - drafts.length)
 }
 
+/**
+ * Must run inside `write`. For what is told of a session that is gone, and its counters with it: after the last that the log keeps of it. A
+ * session of which it keeps nothing publishes nothing.
+ */
+export function publishOfGone(db: SqliteDatabase, sessionId: string, drafts: EventDraft[]): PublishedEvent[] {
+  const last = db.sql('SELECT max(sequence) AS sequence FROM events WHERE session_id = ?').get(sessionId)?.['sequence']
+  return typeof last === 'number' ? insertEvents(db, sessionId, drafts, last) : []
+}
+
 /** What changes of `depth_high` and `depth_bulk`. */
 export function ofOtherLanes({ lane, depth }: Pick<CounterChange, 'lane' | 'depth'>): [high: number, bulk: number] {
   return [lane === 'high' ? depth : 0, lane === 'bulk' ? depth : 0]
