@@ -27,8 +27,11 @@ export interface BreakerSettings {
 
 /** Kept so long after the last failure. */
 const rememberMs = 3_600_000
+/** Longer than an attempt takes: what was under way when an endpoint was switched off or deleted says nothing of it any more. */
+const offMs = 60_000
 
 const failScript = `
+if redis.call('HEXISTS', KEYS[1], 'off') == 1 then return {0, '0'} end
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
 local now, limit, base, cap, force = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local openUntil = tonumber(redis.call('HGET', KEYS[1], 'openUntil') or '0')
@@ -38,7 +41,7 @@ if openUntil <= now and (openUntil > 0 or force == '1' or failures >= limit) the
   redis.call('HSET', KEYS[1], 'openUntil', string.format('%.0f', openUntil))
   redis.call('HDEL', KEYS[1], 'probeUntil')
 end
-if openUntil > 0 then redis.call('ZADD', KEYS[2], string.format('%.0f', openUntil), ARGV[7]) end
+if openUntil > 0 and KEYS[2] then redis.call('ZADD', KEYS[2], string.format('%.0f', openUntil), ARGV[7]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return {failures, string.format('%.0f', openUntil)}`
 
@@ -53,10 +56,17 @@ redis.call('HSET', KEYS[1], 'probeUntil', string.format('%.0f', now + tonumber(A
 return {'probe', '0'}`
 
 const succeedScript = `
-if ARGV[1] == '1' or not redis.call('HGET', KEYS[1], 'openUntil') then
+if redis.call('HEXISTS', KEYS[1], 'off') == 0 and (ARGV[1] == '1' or not redis.call('HGET', KEYS[1], 'openUntil')) then
   redis.call('DEL', KEYS[1])
-  redis.call('ZREM', KEYS[2], ARGV[2])
+  if KEYS[2] then redis.call('ZREM', KEYS[2], ARGV[2]) end
 end
+return 1`
+
+const switchOffScript = `
+redis.call('DEL', KEYS[1])
+if KEYS[2] then redis.call('ZREM', KEYS[2], ARGV[1]) end
+redis.call('HSET', KEYS[1], 'off', '1')
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`
 
 /** What an endpoint makes of its events, and apart from it what it makes of a replay. */
@@ -85,11 +95,11 @@ export class BreakerStates {
 
   /** Counts a failure. Opens the breaker at the limit, when the one try failed, or when the caller says so. */
   async fail(endpointId: string, now: number, settings: BreakerSettings, opens: boolean): Promise<BreakerState> {
+    const keys = this.keys(endpointId)
     const answer = (await this.redis.eval(
       failScript,
-      2,
-      this.key(endpointId),
-      openKey(this.prefix, this.kind),
+      keys.length,
+      ...keys,
       now,
       settings.failureLimit,
       settings.openMs,
@@ -116,14 +126,19 @@ export class BreakerStates {
 
   /** Forgets the failures. While it is open only the one try closes it: an answer to an older request says little. */
   async succeed(endpointId: string, wasProbe: boolean): Promise<void> {
-    await this.redis.eval(
-      succeedScript,
-      2,
-      this.key(endpointId),
-      openKey(this.prefix, this.kind),
-      wasProbe ? '1' : '0',
-      endpointId,
-    )
+    const keys = this.keys(endpointId)
+    await this.redis.eval(succeedScript, keys.length, ...keys, wasProbe ? '1' : '0', endpointId)
+  }
+
+  /** Nobody tries it any more: it is closed, and attempts that are still under way count for nothing. */
+  async switchOff(endpointId: string): Promise<void> {
+    const keys = this.keys(endpointId)
+    await this.redis.eval(switchOffScript, keys.length, ...keys, endpointId, offMs)
+  }
+
+  /** It is tried again. */
+  async switchOn(endpointId: string): Promise<void> {
+    await this.redis.hdel(this.key(endpointId), 'off')
   }
 
   /** The one try was not made after all. */
@@ -134,11 +149,16 @@ export class BreakerStates {
   private key(endpointId: string): string {
     return redisKey(this.prefix, this.kind, endpointId)
   }
+
+  /** Those of replays are not listed: nobody is told of them. */
+  private keys(endpointId: string): string[] {
+    return this.kind === 'breaker' ? [this.key(endpointId), openKey(this.prefix)] : [this.key(endpointId)]
+  }
 }
 
 /** The breakers that are not closed, by the time until which they are open. */
-function openKey(prefix: string, kind: BreakerKind = 'breaker'): string {
-  return redisKey(prefix, `${kind}s-open`)
+function openKey(prefix: string): string {
+  return redisKey(prefix, 'breakers-open')
 }
 
 /** For `endpointView`. Null where Redis cannot be asked: the rest of an endpoint is worth an answer all the same. */
@@ -164,15 +184,17 @@ function breakerView({ failureCount, openUntil }: BreakerState): BreakerView {
   }
 }
 
-/** Of an endpoint that nobody tries any more. While Redis is away it is kept: it is forgotten within an hour of the last failure. */
-export async function forgetBreaker(
+/** For an endpoint that is switched on, or off for good. While Redis is away it stays: it is forgotten within an hour of the last failure. */
+export async function switchBreaker(
   { redis, prefix, log }: { redis: Redis; prefix: string; log: Log },
   endpointId: string,
+  isOn: boolean,
 ): Promise<void> {
+  const states = new BreakerStates(redis, prefix)
   try {
-    await new BreakerStates(redis, prefix).succeed(endpointId, true)
+    await (isOn ? states.switchOn(endpointId) : states.switchOff(endpointId))
   } catch (err) {
-    log.debug({ err, endpointId }, 'breaker.not_forgotten')
+    log.debug({ err, endpointId }, 'breaker.not_switched')
   }
 }
 

@@ -64,10 +64,10 @@ export class EndpointBreakers {
   }
 
   /** Nobody tries it any more: an open breaker would be told of for an hour. */
-  async forget(endpointId: string): Promise<void> {
+  async switchOff(endpointId: string): Promise<void> {
     const entry = this.entries.get(endpointId)
     if (entry) this.closeLocally(entry)
-    await this.share(endpointId, () => this.states.succeed(endpointId, true))
+    await this.share(endpointId, () => this.states.switchOff(endpointId))
   }
 
   /**

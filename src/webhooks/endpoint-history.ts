@@ -9,7 +9,7 @@ import { announceEvents, type AnnounceDeps } from './publish-event.ts'
 interface HistoryDeps extends AnnounceDeps {
   endpoints: Pick<EndpointStore, 'update' | 'disable'>
   readyEndpoints: { forget(endpointId: string): void }
-  breakers: Pick<EndpointBreakers, 'view' | 'forget'>
+  breakers: Pick<EndpointBreakers, 'view' | 'switchOff'>
 }
 
 /** `lastSuccessAt` is at most so old; one write for each delivery would double what a delivery costs. */
@@ -55,7 +55,7 @@ export class EndpointHistory {
     ])
     this.deps.readyEndpoints.forget(endpointId)
     if (!outcome) return
-    await this.deps.breakers.forget(endpointId)
+    await this.deps.breakers.switchOff(endpointId)
     this.deps.log.warn({ endpointId, reason }, 'webhook.disabled')
     announceEvents(this.deps, outcome.published)
   }

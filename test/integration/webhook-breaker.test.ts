@@ -1,7 +1,13 @@
 // Breakers and gates with a real Redis: a dead endpoint is left alone by the whole fleet, costs no attempts, and holds up nobody else.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { sleep } from '../../src/platform/clock.ts'
-import { BreakerStates, readBreakers, type BreakerSettings } from '../../src/webhooks/breaker-state.ts'
+import {
+  BreakerStates,
+  countBreakers,
+  readBreakers,
+  switchBreaker,
+  type BreakerSettings,
+} from '../../src/webhooks/breaker-state.ts'
 import { EndpointBreakers } from '../../src/webhooks/endpoint-breaker.ts'
 import { EndpointGates } from '../../src/webhooks/endpoint-gate.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
@@ -68,6 +74,34 @@ describe('a breaker', () => {
       return until > first ? until : null
     })
     expect(second - first).toBeGreaterThanOrEqual(3_000)
+  })
+
+  test('of an endpoint that is deleted stays closed when the one try, which was under way, fails', async () => {
+    const { id: endpointId } = await bench.endpoint(receiver)
+    await bench.startRetryTick(250)
+    receiver.answerWith({ status: 500 })
+    for (let n = 0; n < 3; n += 1) await failOne(n)
+    const before = receiver.received.length
+    receiver.answerWith({ status: 500, afterMs: 600 })
+    const [id = ''] = await bench.publish([draft(9)])
+    await waitFor('the one try has come', () => receiver.received.length > before)
+    await switchBreaker({ redis: bench.connection, prefix: bench.prefix, log: silentLog }, endpointId, false)
+    expect(await state(endpointId)).toMatchObject({ state: 'closed', consecutiveFailureCount: 0 })
+    await waitFor('it has failed', async () => (await bench.delivery(id)).attemptCount === 1)
+    expect(await state(endpointId)).toMatchObject({ state: 'closed', consecutiveFailureCount: 0 })
+    expect(await countBreakers(bench.connection, bench.prefix)).toEqual({ open: 0, 'half-open': 0 })
+  })
+
+  test('counts again as soon as its endpoint is switched on', async () => {
+    const deps = { redis: bench.connection, prefix: bench.prefix, log: silentLog }
+    const states = new BreakerStates(bench.connection, bench.prefix)
+    const fail = () => states.fail('whk_1', Date.now(), breaker, false)
+    await switchBreaker(deps, 'whk_1', false)
+    expect(await fail()).toEqual({ failureCount: 0, openUntil: 0 })
+    await states.succeed('whk_1', true)
+    expect(await fail()).toEqual({ failureCount: 0, openUntil: 0 })
+    await switchBreaker(deps, 'whk_1', true)
+    expect(await fail()).toEqual({ failureCount: 1, openUntil: 0 })
   })
 
   test('does not open because one kind of event is refused', async () => {

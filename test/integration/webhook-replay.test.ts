@@ -157,6 +157,9 @@ describe('a replay', () => {
     const [breaker] = await readBreakers(bench.connection, bench.prefix, [endpoint.id])
     expect(breaker).toEqual({ state: 'closed', openUntil: null, consecutiveFailureCount: 0 })
     expect((await states.read(endpoint.id)).openUntil).toBeGreaterThan(0)
+    for (const key of await bench.connection.keys(`${bench.prefix}:*breaker*`)) {
+      expect(await bench.connection.pttl(key), `${key} is forgotten by itself`).toBeGreaterThan(0)
+    }
   })
 
   test('waits where new events wait', async () => {

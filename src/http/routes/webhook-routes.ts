@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { AppError } from '../../platform/errors.ts'
 import { findSession } from '../../sessions/edit-session.ts'
 import type { EndpointRecord } from '../../store/event-store.ts'
-import { forgetBreaker, readBreakers } from '../../webhooks/breaker-state.ts'
+import { readBreakers, switchBreaker } from '../../webhooks/breaker-state.ts'
 import { createEndpoint, editEndpoint, rotateSecret } from '../../webhooks/create-endpoint.ts'
 import { deliveryView } from '../../webhooks/delivery-view.ts'
 import { endpointView, type EndpointView } from '../../webhooks/endpoint-view.ts'
@@ -109,7 +109,7 @@ export const webhookRoutes: Route[] = [
     async handle(deps, { sessionId, params: { webhookId }, body }) {
       await findEndpoint(deps, sessionId, webhookId)
       const edited = await editEndpoint({ ...deps, endpoints: deps.store.endpoints }, webhookId, body)
-      if (body.enabled === false) await forgetBreaker(deps, webhookId)
+      if (body.enabled !== undefined) await switchBreaker(deps, webhookId, body.enabled)
       return { status: 200, body: await viewOf(deps, found(edited)) }
     },
   }),
@@ -124,7 +124,7 @@ export const webhookRoutes: Route[] = [
     async handle(deps, { sessionId, params: { webhookId } }) {
       await findEndpoint(deps, sessionId, webhookId)
       found((await deps.store.endpoints.remove(webhookId)) || null)
-      await forgetBreaker(deps, webhookId)
+      await switchBreaker(deps, webhookId, false)
       return { status: 204 }
     },
   }),
