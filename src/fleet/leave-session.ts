@@ -7,9 +7,13 @@ import type { Lease } from '../sessions/lease.ts'
 import { commandsKey, conflictsKey, leaseKey, liveKey, pairingCodeKey, qrKey } from '../sessions/session-keys.ts'
 import type { SessionRecord } from '../store/session-store.ts'
 import type { Store } from '../store/store.ts'
+import { switchBreaker } from '../webhooks/breaker-state.ts'
 import type { SessionCredentials } from '../whatsapp/whatsapp-client.ts'
 import { failUnfinished } from './fail-unfinished.ts'
 import type { SessionState, StateDeps } from './session-state.ts'
+
+/** More than a session may have. */
+const endpointsAtMost = 200
 
 interface LeaveDeps extends StateDeps {
   store: Store
@@ -48,7 +52,9 @@ export async function removeSession(deps: LeaveDeps, record: SessionRecord): Pro
   const parts = [liveKey, qrKey, pairingCodeKey, commandsKey, conflictsKey]
   await redis.del(...parts.map((key) => key(prefix, record.id)))
   await forgetConnections(deps, record.id)
+  const endpoints = await retryStore(() => store.endpoints.list({ sessionId: record.id, limit: endpointsAtMost }), deps)
   await retryStore(() => store.sessions.remove(record.id, lease.epoch), deps)
+  await Promise.all(endpoints.data.map(({ id }) => switchBreaker(deps, id, false)))
   await redis.del(leaseKey(prefix, record.id))
   log.info('session.removed')
 }

@@ -4,7 +4,9 @@ import { callSession } from '../../src/sessions/session-command.ts'
 import { readLiveSession } from '../../src/sessions/live-session.ts'
 import { isPaired } from '../../src/sessions/session.ts'
 import type { MessageRecord } from '../../src/store/message-store.ts'
-import { newMessage } from '../support/records.ts'
+import { BreakerStates, countBreakers } from '../../src/webhooks/breaker-state.ts'
+import { breakerDefaults } from '../../src/webhooks/endpoint-breaker.ts'
+import { newEndpoint, newMessage } from '../support/records.ts'
 import { waitFor } from '../support/wait.ts'
 import { prefix, startWorkerRig, type WorkerRig } from '../support/worker-rig.ts'
 
@@ -99,6 +101,10 @@ test('disconnect, connect, logout and delete are carried out', async () => {
   await rig.request(id, 'connect')
   await rig.pair(id, phone)
   const scheduled = await schedule(id)
+  const endpoint = newEndpoint({ sessionId: id })
+  await rig.store.endpoints.create(endpoint)
+  await new BreakerStates(rig.commands, prefix).fail(endpoint.id, Date.now(), breakerDefaults, true)
+  expect(await countBreakers(rig.commands, prefix)).toMatchObject({ open: 1 })
   const place = await rig.store.events.newestPlace()
   await rig.request(id, 'delete')
   await waitFor('the session gone', async () => (await rig.store.sessions.get(id)) === null)
@@ -114,6 +120,10 @@ test('disconnect, connect, logout and delete are carried out', async () => {
   )
   expect((await rig.sandbox.client.phone(phone)).linkedDevices).toEqual([])
   await waitFor('nothing of it left in Redis', async () => (await rig.commands.keys(`${prefix}*${id}*`)).length === 0)
+  await waitFor('no breaker of its endpoint is told of', async () => {
+    const { open, 'half-open': halfOpen } = await countBreakers(rig.commands, prefix)
+    return open + halfOpen === 0
+  })
 })
 
 test('a session unlinked on the phone is logged out, keeps what waits, and fails it when another number is paired', async () => {
