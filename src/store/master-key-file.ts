@@ -1,6 +1,18 @@
 // Changing the file of master keys: a new key on top, old ones away; whole or not at all, and by one process at a time.
 import { randomBytes } from 'node:crypto'
-import { chownSync, closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  chownSync,
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { AppError } from '../platform/errors.ts'
 import { flushDirectory, readKeyFile } from './key-ring.ts'
@@ -24,6 +36,7 @@ export function forgetOldMasterKeys(path: string): number {
  */
 export function lockKeyFile(path: string): () => void {
   const lock = `${path}.lock`
+  endOldLock(lock)
   let unlock: (() => void) | null
   try {
     unlock = tryLock(lock)
@@ -34,6 +47,28 @@ export function lockKeyFile(path: string): () => void {
   takeOwner(path, lock)
   removeDrafts(path)
   return unlock
+}
+
+/**
+ * Older versions wrote the id of their process into it, which a killed one left there. It is emptied, not removed: another may hold it by
+ * now.
+ */
+function endOldLock(lock: string): void {
+  const { size = 0 } = statSync(lock, { throwIfNoEntry: false }) ?? {}
+  if (size === 0 || size > 10) return
+  const pid = Number(readFileSync(lock, 'utf8'))
+  if (isAlive(pid)) throw new AppError('configuration', `Another rotation is running (process ${pid}). If not, remove ${lock}.`)
+  truncateSync(lock)
+}
+
+function isAlive(pid: number): boolean {
+  if (!(pid > 0)) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
 
 /** Of changes, `<file>.new`, and of the first key, `<file>.<pid>.<random>`, which `key-ring.ts` makes. */

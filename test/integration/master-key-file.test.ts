@@ -53,6 +53,17 @@ test('the lock is one process at a time, free after it, and says who to wait for
   expect((await stat(path)).mode & 0o777).toBe(0o600)
 })
 
+test('the lock of an older version, which holds the id of its process, ends with that', async () => {
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1_000)'])
+  await writeFile(`${path}.lock`, String(child.pid))
+  expect(() => lockKeyFile(path)).toThrow(/Another rotation is running/)
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  const unlock = lockKeyFile(path)
+  expect(() => lockKeyFile(path)).toThrow(/Another rotation is running/)
+  unlock()
+})
+
 test('copies of the keys that killed processes left are removed with the next change, and nothing else is', async () => {
   const left = ['keys.new', 'keys.4711.new', 'keys.4711.0a1b2c3d']
   const others = ['keys.old', 'keys.new.txt', 'other.4711.new', 'akeys.new']
