@@ -93,6 +93,7 @@ async function writeSlice(res: ServerResponse, slice: Uint8Array, signal: AbortS
   await new Promise<void>((resolve, reject) => {
     res.write(slice, () => resolve())
     if (res.writableLength <= sliceBytes) return resolve()
+    if (signal.aborted) return reject(signal.reason as Error)
     const bound = AbortSignal.any([signal, AbortSignal.timeout(drainMs)])
     bound.addEventListener('abort', () => reject(bound.reason as Error), { once: true })
   })

@@ -77,3 +77,24 @@ test('an event that a slow line takes longer for than a dead one is given comes 
   await streaming
   await opened.close()
 })
+
+test('a stream that ends while its line takes nothing is over at once', async () => {
+  const opened = await openTestSqlite()
+  const sessionId = await createHeldSession(opened.store)
+  await opened.store.events.append(sessionId, [{ type: 'message.sent', data: { text: 'x'.repeat(300_000) } }])
+  const res = new ServerResponse(new IncomingMessage(new Socket()))
+  res.assignSocket(new Duplex({ read: () => undefined, write: () => undefined }) as Socket)
+  const gone = new AbortController()
+  const events = {
+    read: async (query: Parameters<typeof opened.store.events.read>[0]) => {
+      gone.abort()
+      return opened.store.events.read(query)
+    },
+  }
+  const settings = { maxStreams: 1, maxEach: 1, keptForAdmins: 0, heartbeatMs: 60_000, drainMs: 60_000 }
+  const deps = { events, settings, log: silentLog, check: async () => undefined }
+  const input = { sessionId, place: '0', types: null, signal: gone.signal }
+  await streamEvents(deps, input, new EventStream(() => undefined, false), res)
+  expect(res.destroyed).toBe(true)
+  await opened.close()
+})
