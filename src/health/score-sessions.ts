@@ -35,7 +35,6 @@ const mostGapMs = 300_000
 const gapSpreadMs = 60_000
 const thinEveryMs = 3_600_000
 const mostSamples = 2_000
-const justNowMs = 60_000
 const noHistory: ConnectionHistory = { changes: [], reconnects: [], actions: [] }
 
 interface Tick {
@@ -130,12 +129,12 @@ export class SessionScorer {
     await this.#keep(due)
   }
 
-  /** Redis was emptied a moment ago: since when nobody reports a session stands in its last sample. */
+  /** Redis was emptied within the hour: since when nobody reports a session stands in its last sample. */
   async #heard(session: SessionRecord, { heartbeats, knownSince, now }: Tick): Promise<Heard> {
     const { id, health } = session
     const heard = heartbeats.of(session)
     const isNew = heard.unheardSince === now && health?.reason?.code === 'not_connected'
-    if (!isNew || now - knownSince > justNowMs) return heard
+    if (!isNew || now - knownSince > scoreWindowMs) return heard
     const latest = await this.#deps.store.health.latest(id)
     const lostSeconds = latest?.signals['notConnectedSeconds']
     return latest && typeof lostSeconds === 'number' ? heartbeats.unheard(id, latest.at - lostSeconds * 1_000) : heard

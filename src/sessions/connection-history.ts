@@ -41,7 +41,7 @@ const keepMs = 7 * 24 * 3600 * 1000
 const keep = { changes: 400, reconnects: 200, actions: 50 }
 /** Who was in trouble is asked for an hour back. */
 const troubledMs = 2 * 3600 * 1000
-/** What workers note between the loss and the next tick still counts. */
+/** What workers note of a session between the loss and its newest note, or the next tick, still counts. */
 const beforeTickMs = 15_000
 
 /** Written when a connection is made or lost, so seldom. */
@@ -97,20 +97,20 @@ export async function listTroubled({ redis, prefix }: HistoryDeps, since: number
   return newest
 }
 
-/** A little before the first tick after Redis was emptied; what was noted earlier is lost, or was never. Null before that tick. */
+/** A little before the first tick, or the first note, after Redis was emptied; what was noted earlier is lost, or was never. Null before that tick. */
 export async function readHistorySince({ redis, prefix }: HistoryDeps): Promise<number | null> {
   const since = await redis.get(historySinceKey(prefix))
   return since === null ? null : Number(since)
 }
 
-/** Called at each tick; `now` by Redis' clock. */
+/** Called at each tick; `now` by Redis' clock. The first one may come long after the loss: what is there was noted since. */
 export async function keepHistorySince({ redis, prefix }: HistoryDeps, now: number): Promise<number> {
+  const known = await readHistorySince({ redis, prefix })
+  if (known !== null) return known
   const key = historySinceKey(prefix)
-  const results = await redis
-    .multi()
-    .set(key, now - beforeTickMs, 'NX')
-    .get(key)
-    .exec()
+  const [, oldest = now] = await redis.zrange(troubledKey(prefix), '0', '0', 'WITHSCORES')
+  const since = Math.floor(Math.min(now, Number(oldest))) - beforeTickMs
+  const results = await redis.multi().set(key, since, 'NX').get(key).exec()
   return Number(results?.[1]?.[1] ?? now)
 }
 

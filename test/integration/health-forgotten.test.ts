@@ -10,6 +10,7 @@ import {
   historySinceKey,
   reconnectsKey,
   trafficKey,
+  troubledKey,
   unheardKey,
   workersKey,
 } from '../../src/sessions/session-keys.ts'
@@ -127,6 +128,27 @@ test('a session that was ill is not well because the fleet was upgraded: what an
   expect(after.score).toBeLessThan(75)
 })
 
+test('what workers noted after Redis was emptied counts, however late the first tick comes', async () => {
+  const id = await addSession()
+  await tick(id)
+  await redis.flushall()
+  await flap(id, 6)
+  // As it is five minutes later.
+  const notedAt = Date.now() - 5 * minute
+  for (const key of [connectionsKey(prefix, id), reconnectsKey(prefix, id)]) {
+    const entries = (await redis.lrange(key, 0, -1)).map((entry) => JSON.stringify({ ...JSON.parse(entry), notedAt }))
+    await redis
+      .multi()
+      .del(key)
+      .rpush(key, ...entries)
+      .exec()
+  }
+  await redis.zadd(troubledKey(prefix), notedAt, id)
+  await tick(id)
+  expect((await sessionOf(id)).health?.score).toBeLessThan(75)
+  expect((await read(id)).signals.reconnectCount).toBe(6)
+})
+
 test('a session that no worker reported is not well because Redis was emptied', async () => {
   const id = await addSession()
   await tick(id)
@@ -140,6 +162,8 @@ test('a session that no worker reported is not well because Redis was emptied', 
   const first = await look()
   expect(first).toMatchObject({ level: 'critical', reason: { code: 'not_connected' } })
   await redis.flushall()
+  // However late the tick comes: another session was noted minutes ago.
+  await redis.zadd(troubledKey(prefix), Date.now() - 5 * minute, 'ses_other')
   expect(await look()).toEqual(first)
   expect(Number(await redis.hget(unheardKey(prefix), id))).toBeLessThan(Date.now() - 4 * minute)
 })
