@@ -68,10 +68,10 @@ test.concurrent('phones see no more than the rate in any minute, and all of it w
   expect(most).toBeLessThanOrEqual(perMinute)
   const { data } = await clientOf(session).messages('direction=outbound&limit=200')
   const left = data.map(({ timestamps }) => Date.parse(timestamps['sendingAt'] ?? '')).toSorted((a, b) => a - b)
-  const gaps = left.slice(1).map((at, n) => at - (left[n] ?? 0))
-  // What a busy machine delays is not made up for: the quickest tenth shows the pace that the product means to keep.
-  const pace = gaps.toSorted((a, b) => a - b)[Math.floor(gaps.length / 10)]
-  expect(pace).toBeLessThanOrEqual(60_000 / (0.97 * perMinute))
+  // What a busy machine delays by more than a fifth of a second is not made up for: the best stretch shows the pace that is meant.
+  const stretch = 20
+  const best = Math.min(...left.slice(stretch).map((at, n) => (at - (left[n] ?? 0)) / stretch))
+  expect(best).toBeLessThanOrEqual(60_000 / (0.97 * perMinute))
 })
 
 test.concurrent('settings, lanes, times and cancel work on a running session', async () => {
